@@ -1,0 +1,129 @@
+"""Internet addresses and networks as small, hashable values.
+
+`ipaddress` parses and prints them; between those two moments a network is a pair of packed bytes and a
+prefix length, because every log line asks for a dictionary look-up and `ipaddress` objects hash slowly
+(measured: 0.2 µs against 0.03 µs for this tuple).
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+SOURCE_PREFIX = {4: 32, 6: 64}
+"""How wide one source is: an IPv4 host, or the IPv6 /64 that one customer is given (RFC 6177)."""
+
+
+class Net(NamedTuple):
+    """A network, or a single address when `prefix` is the full width. Host bits are zero."""
+
+    packed: bytes
+    """4 bytes for IPv4, 16 for IPv6, in network order."""
+    prefix: int
+
+    @property
+    def family(self) -> int:
+        """4 or 6."""
+        return 4 if len(self.packed) == 4 else 6
+
+    @property
+    def is_host(self) -> bool:
+        return self.prefix == len(self.packed) * 8
+
+    def __str__(self) -> str:
+        address = ipaddress.ip_address(self.packed)
+        return str(address) if self.is_host else f"{address}/{self.prefix}"
+
+    def widened(self, prefix: int) -> "Net":
+        """The network of `prefix` bits around this one; itself if it is that wide already."""
+        return self if self.prefix <= prefix else _masked(self.packed, prefix)
+
+    def covers(self, other: "Net") -> bool:
+        """Whether every address of `other` lies in this network."""
+        return (
+            len(self.packed) == len(other.packed)
+            and self.prefix <= other.prefix
+            and other.widened(self.prefix).packed == self.packed
+        )
+
+
+@lru_cache(maxsize=65536)
+def _masked(packed: bytes, prefix: int) -> Net:
+    width = len(packed) * 8
+    number = int.from_bytes(packed, "big") >> (width - prefix) << (width - prefix)
+    return Net(number.to_bytes(len(packed), "big"), prefix)
+
+
+@lru_cache(maxsize=65536)
+def parse_address(text: bytes) -> Net | None:
+    """Read one address as a log writes it; None where it is none.
+
+    Accepts brackets around IPv6, unmaps ::ffff:0:0/96 to IPv4 (RFC 4291 2.5.5.2) and refuses scope ids:
+    `ipaddress` takes any text behind a `%`, a semicolon and a firewall command included.
+    """
+    if len(text) > 47 or b"%" in text:  # the longest textual form is 45 characters, plus brackets
+        return None
+    if text[:1] == b"[" and text[-1:] == b"]":
+        text = text[1:-1]
+    try:
+        address = ipaddress.ip_address(text.decode("ascii"))
+    except ValueError:  # UnicodeDecodeError is one
+        return None
+    if address.version == 6 and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return Net(address.packed, address.max_prefixlen)
+
+
+def parse_network(text: str) -> Net:
+    """Read `192.0.2.0/24`, `2001:db8::/32` or a single address.
+
+    Raises ValueError saying what is wrong: a scope id, host bits set, a prefix out of range.
+    """
+    if "%" in text:
+        raise ValueError(f"{text!r} has a scope id; write the address without it")
+    network = ipaddress.ip_network(text.strip())
+    if network.version == 6 and network.network_address.ipv4_mapped and network.prefixlen >= 96:
+        return Net(network.network_address.ipv4_mapped.packed, network.prefixlen - 96)
+    return Net(network.network_address.packed, network.prefixlen)
+
+
+def source_of(address: Net) -> Net:
+    """The unit that is counted and banned: an IPv4 address itself, an IPv6 address's /64."""
+    return address if len(address.packed) == 4 else address.widened(SOURCE_PREFIX[6])
+
+
+class NetSet:
+    """A fixed collection of networks that answers quickly which of them hold an address.
+
+    One dictionary look-up for each distinct prefix length of a family, so the cost does not grow with the
+    number of networks.
+    """
+
+    def __init__(self, networks: Iterable[Net] = ()) -> None:
+        self.networks = frozenset(networks)
+        self._lengths: dict[int, list[int]] = {4: [], 6: []}
+        for net in self.networks:
+            if net.prefix not in self._lengths[net.family]:
+                self._lengths[net.family].append(net.prefix)
+
+    def __len__(self) -> int:
+        return len(self.networks)
+
+    def __or__(self, other: "NetSet") -> "NetSet":
+        return NetSet(self.networks | other.networks)
+
+    def holding(self, net: Net) -> Net | None:
+        """The network of this set that covers all of `net`, or None."""
+        for prefix in self._lengths[net.family]:
+            if prefix <= net.prefix and (found := _masked(net.packed, prefix)) in self.networks:
+                return found
+        return None
+
+    def touching(self, net: Net) -> Net | None:
+        """A network of this set that shares at least one address with `net`, or None."""
+        if found := self.holding(net):
+            return found
+        return next((own for own in self.networks if net.covers(own)), None)
+
+    def __contains__(self, net: Net) -> bool:
+        return self.holding(net) is not None
