@@ -1,0 +1,151 @@
+"""mailbox.log and audit.log: `date time,ms LEVEL [thread] [context] logger - message`.
+
+The layout is the same in every version (zm-mailbox store-conf/conf/log4j.properties.production); over
+zimbraLogToSyslog the date is missing. Three parts can hold client text:
+
+* the context's values (`ua=`, `via=`, `oip=`, `soapId=`): semicolons in them are doubled, brackets are not
+  (common ZimbraLog.encodeArg), so a context ends only at a `]` behind an odd run of semicolons;
+* the thread of a web request: it holds the request URL, and X-Forwarded-Proto is copied into it as the scheme;
+* the message.
+
+A thread that is a URL must end in a token without spaces that holds `://`. Where more than one place of a
+line could be that end, the client may have written one of them, and no address on the line is believed.
+"""
+
+import re
+from datetime import tzinfo
+
+from appliance.model import Message, Protocol
+from appliance.read.decode.reading import Decoded, Reading, unreadable
+from appliance.read.origin import Origin, Trust, of_connection, of_request
+from appliance.read.times import epoch
+
+_HEAD = re.compile(
+    rb"(?:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) )?(TRACE|DEBUG|INFO|WARN|ERROR|FATAL) {1,2}\["
+)
+_SEAM = re.compile(rb"\] \[")
+_CONTEXT_END = re.compile(rb"(?:(?<!;)(;++)|(?<=\] \[))\] ([A-Za-z0-9_.$]{1,64}) - ")
+_FIELD = re.compile(rb"((?:[^;]++|;;)*+);")
+_URL_TAIL = re.compile(rb"://[^ ]*\Z")
+_AUTHORITY = re.compile(rb"//([^/\s]*)(/[^?\s]*)?")
+_PORT = re.compile(rb":(\d{1,5})\Z")
+
+_SEAM_LIMIT = 64
+"""Brackets that could begin a context; a line with more of them is made by hand and not read."""
+
+_BY_PATH = (
+    (b"/service/admin/", Protocol.ADMIN),
+    (b"/zimbraAdmin", Protocol.ADMIN),
+    (b"/Microsoft-Server-ActiveSync", Protocol.EAS),
+    (b"/EWS/", Protocol.EWS),
+    (b"/ews/", Protocol.EWS),
+    (b"/dav", Protocol.DAV),
+    (b"/principals/", Protocol.DAV),
+    (b"/service/dav", Protocol.DAV),
+    (b"/.well-known/c", Protocol.DAV),
+    (b"/service/soap", Protocol.SOAP),
+)
+_BY_PORT = {b"7073": Protocol.SMTP, b"7072": Protocol.UNKNOWN, b"7071": Protocol.ADMIN, b"9071": Protocol.ADMIN}
+_BY_THREAD = ((b"Imap", Protocol.IMAP), (b"Pop3", Protocol.POP3), (b"Lmtp", Protocol.UNKNOWN))
+
+
+def decode(message: Message, trust: Trust, zone: tzinfo) -> Decoded:
+    """Split the line by structure, and find its client."""
+    text = message.text
+    head = _HEAD.match(text)
+    if head is None:
+        return unreadable("not a line of this log: no level and thread (a stack trace, or cut off)")
+    ends = [m for m in _CONTEXT_END.finditer(text, head.end()) if m[1] is None or len(m[1]) % 2]
+    seams = [m.start() for m, _ in zip(_SEAM.finditer(text, head.end()), range(_SEAM_LIMIT + 1), strict=False)]
+    if len(seams) > _SEAM_LIMIT:
+        return unreadable(f"more than {_SEAM_LIMIT} bracket groups")
+    time = _time(head, zone)
+    places = [
+        (text[head.end() : seam], seam + 3, end)
+        for seam in _thread_ends(text, head.end(), seams)
+        if (end := next((m for m in ends if m.end(0) > seam + 3 and m.start(0) >= seam + 3), None))
+    ]
+    if not places:
+        return unreadable(_why_unreadable(text, head.end(), seams))
+    readings = tuple(
+        _reading(thread, text[start : end.start(2) - 2], end, text, head[3], time, trust)
+        for thread, start, end in places[:4]
+    )
+    if len(readings) > 1:
+        return Decoded(readings, "the line can be read in two ways: client text imitates its structure", False)
+    return Decoded(readings)
+
+
+def _thread_ends(text: bytes, start: int, seams: list[int]) -> list[int]:
+    """Where the thread can end. Only a web request's thread holds client text."""
+    if not seams:
+        return []
+    first = text[start : seams[0]]
+    if not first.startswith(b"qtp") or b":" not in first:
+        return seams[:1]
+    possible = [seam for seam in seams if _URL_TAIL.search(text, max(start, text.rfind(b" ", start, seam)), seam)]
+    return possible or seams[:1]
+
+
+def _why_unreadable(text: bytes, start: int, seams: list[int]) -> str:
+    if seams and text.find(b";", seams[0]) >= 0:
+        return "truncated: the context is there, the message behind it is not"
+    return "no context: cut off, or not a line of this log"
+
+
+def _reading(
+    thread: bytes, context: bytes, end: re.Match[bytes], text: bytes, level: bytes, time: float | None, trust: Trust
+) -> Reading:
+    fields = _fields(context)
+    ip, oip = fields.get(b"ip"), fields.get(b"oip")
+    protocol, origin = _origin(thread, ip, oip, trust)
+    return Reading(
+        text=text[end.end() :].rstrip(),
+        logger=end[2].rpartition(b".")[2],
+        level=level,
+        origin=origin,
+        account=fields.get(b"name"),
+        protocol=protocol,
+        time=time,
+    )
+
+
+def _fields(context: bytes) -> dict[bytes, bytes]:
+    """`key=value;` pairs; a doubled semicolon is a literal one; the first occurrence of a key wins."""
+    if b";;" in context:
+        parts = [part.replace(b";;", b";") for part in _FIELD.findall(context)]
+    else:
+        parts = context.split(b";")
+    fields: dict[bytes, bytes] = {}
+    for part in parts:
+        key, equals, value = part.partition(b"=")
+        if equals:
+            fields.setdefault(key, value)
+    return fields
+
+
+def _origin(thread: bytes, ip: bytes | None, oip: bytes | None, trust: Trust) -> tuple[Protocol, Origin]:
+    if thread.startswith(b"qtp"):
+        return _web_protocol(thread), of_request(ip, oip, trust)
+    for prefix, protocol in _BY_THREAD:
+        if thread.startswith(prefix):
+            return protocol, of_connection(ip, oip, trust)
+    return Protocol.UNKNOWN, of_connection(ip, oip, trust)
+
+
+def _web_protocol(thread: bytes) -> Protocol:
+    """By port first: an SMTP password check is a request to the admin path on port 7073."""
+    url = _AUTHORITY.search(thread)
+    if url is None:
+        return Protocol.UNKNOWN
+    if (port := _PORT.search(url[1])) and (protocol := _BY_PORT.get(port[1])):
+        return protocol
+    path = url[2] or b""
+    return next((protocol for prefix, protocol in _BY_PATH if path.startswith(prefix)), Protocol.HTTP)
+
+
+def _time(head: re.Match[bytes], zone: tzinfo) -> float | None:
+    if head[1] is None:
+        return None
+    seconds = epoch(head[1], "%Y-%m-%d %H:%M:%S", zone)
+    return None if seconds is None else seconds + int(head[2]) / 1000

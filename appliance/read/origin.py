@@ -1,0 +1,83 @@
+"""Who the client really was: which of the addresses on a line may be believed.
+
+Zimbra prints `oip=` (the originating address) from whatever it was told. IMAP ID and POP3 XOIP let any client
+set it before login (zm-mailbox ImapHandler.setIDFields, Pop3Handler.doXOIP), and for the web it is the raw
+X-Forwarded-For text, to which our own proxy appends the address it saw. So an address counts only where one
+of our own proxies vouches for it.
+"""
+
+from dataclasses import dataclass
+
+from appliance.address import Net, NetSet, parse_address, parse_network
+
+LOOPBACK = NetSet((parse_network("127.0.0.0/8"), parse_network("::1")))
+
+_LIST_LIMIT = 64
+"""Entries of an X-Forwarded-For list looked at from the right; nobody chains more proxies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Which addresses are ours, and whose word on `oip=` is taken."""
+
+    hosts: NetSet = LOOPBACK
+    """Zimbra hosts: ours, never a source."""
+    proxies: NetSet = NetSet()
+    """Proxies whose `oip=` is believed: ours as well."""
+
+    def is_ours(self, address: Net) -> bool:
+        return address in self.hosts or address in self.proxies or address in LOOPBACK
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The client of a line, and in words where that was read."""
+
+    source: Net | None
+    why: str
+
+
+def of_connection(ip: bytes | None, oip: bytes | None, trust: Trust) -> Origin:
+    """IMAP and POP3: `oip` counts only where `ip` is one of our proxies, else the peer itself is the client."""
+    peer = parse_address(ip) if ip else None
+    if peer is None:
+        return Origin(None, "the line names no peer address")
+    if peer in trust.proxies:
+        client = parse_address(oip) if oip else None
+        if client is None:
+            return Origin(None, f"proxy {peer} names no client address")
+        return _unless_ours(client, f"oip, vouched for by proxy {peer}", trust)
+    return _unless_ours(peer, "ip, the peer itself", trust)
+
+
+def of_request(ip: bytes | None, oip: bytes | None, trust: Trust) -> Origin:
+    """HTTP lines: a foreign `ip` is the client; else the right-most entry of `oip` that is not ours.
+
+    Newer Zimbra leaves out `ip` where it prints `oip`; 8.0 to 8.6 print the proxy's or the loopback address.
+    """
+    peer = parse_address(ip) if ip else None
+    if peer is not None and not trust.is_ours(peer):
+        return Origin(peer, "ip, the peer itself")
+    if not oip:
+        return Origin(None, "only our own hosts are visible" if peer else "the line names no address")
+    for entry in reversed(oip.rsplit(b",", _LIST_LIMIT)):
+        address = parse_address(entry.strip())
+        if address is None:
+            return Origin(None, "the nearest foreign entry of oip is no address")
+        if not trust.is_ours(address):
+            return Origin(address, "oip, its right-most entry that is not ours")
+    return Origin(None, "oip names only our own hosts")
+
+
+def of_peer(text: bytes, trust: Trust) -> Origin:
+    """An address that the server itself read from the socket."""
+    address = parse_address(text)
+    if address is None:
+        return Origin(None, "the line names no address")
+    return _unless_ours(address, "the peer that the server saw", trust)
+
+
+def _unless_ours(address: Net, why: str, trust: Trust) -> Origin:
+    if trust.is_ours(address):
+        return Origin(None, f"{address} is our own host")
+    return Origin(address, why)

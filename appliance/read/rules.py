@@ -1,0 +1,158 @@
+"""Rules name what happened: a pattern over the text that a decoder has laid bare, and an outcome.
+
+A rule set is a value: built once from the rule files, swapped whole at reload.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+from appliance.model import Evidence, Message, Outcome, Protocol
+from appliance.read.decode import access, jetty, nginx, postfix, saslauthd, zimbra
+from appliance.read.decode.reading import Decoded, Reading
+from appliance.read.origin import Trust
+
+Decode = Callable[[Message, Trust, tzinfo], Decoded]
+
+DECODERS: Mapping[str, Decode] = {
+    "zimbra": zimbra.decode,
+    "postfix": postfix.decode,
+    "saslauthd": saslauthd.decode,
+    "nginx": nginx.decode,
+    "access": access.decode,
+    "jetty": jetty.decode,
+}
+
+FIELDS = frozenset({"source", "account", "protocol", "count"})
+"""What a pattern may name: the address, the account, Zimbra's word for the protocol, how many events."""
+
+LITERAL_BYTES = 6
+"""The shortest literal that may wake the sieve; shorter ones hit everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of line in one program's log."""
+
+    id: str
+    pattern: re.Pattern[bytes]
+    outcome: Outcome
+    literals: tuple[bytes, ...]
+    """Every line of this kind holds one of these, as it stands in the frame; they wake the sieve."""
+    logger: bytes | None = None
+    levels: tuple[bytes, ...] = ()
+    protocol: Protocol | None = None
+    """Where neither the line's structure nor the pattern tells it."""
+    evidence: Evidence = Evidence.STRONG
+    """The most that this kind of line can be; a program's own evidence can lower it."""
+
+    def match(self, reading: Reading) -> re.Match[bytes] | None:
+        if self.logger is not None and reading.logger != self.logger:
+            return None
+        if self.levels and reading.level not in self.levels:
+            return None
+        return self.pattern.match(reading.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The rules of one logging program, and how its lines are decoded."""
+
+    stem: str
+    """Name of the rule file."""
+    decoder: str
+    senders_evidence: Mapping[str, Evidence]
+    """Syslog tag (`postfix/*/smtpd`: a shell pattern) → what its lines are worth as evidence."""
+    rules: tuple[Rule, ...]
+
+    def evidence_of(self, app: str) -> Evidence | None:
+        """What lines of this tag are worth; None where the tag is not of this program."""
+        if exact := self.senders_evidence.get(app):
+            return exact
+        return next((e for tag, e in self.senders_evidence.items() if "*" in tag and fnmatchcase(app, tag)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What is done with the lines of one tag: decode, then try these rules in order."""
+
+    decode: Decode
+    rules: tuple[tuple[Rule, Evidence], ...]
+
+
+class RuleSet:
+    """All rules, found by the tag of a line."""
+
+    def __init__(self, programs: Sequence[Program]) -> None:
+        self.programs = tuple(programs)
+        self.literals = _shortest({lit for program in programs for rule in program.rules for lit in rule.literals})
+        self.course_of = lru_cache(maxsize=4096)(self._course_of)
+        """Tag → course; cached, and bounded since a tag is the sender's to choose."""
+
+    def __len__(self) -> int:
+        return sum(len(program.rules) for program in self.programs)
+
+    def _course_of(self, app: str) -> Course | None:
+        found: list[tuple[Rule, Evidence]] = []
+        decoder = None
+        for program in self.programs:
+            if evidence := program.evidence_of(app):
+                decoder = program.decoder
+                found += [(rule, min(evidence, rule.evidence, key=_worth)) for rule in program.rules]
+        return Course(DECODERS[decoder], tuple(found)) if decoder else None
+
+
+def _shortest(literals: set[bytes]) -> tuple[bytes, ...]:
+    """Without those that hold another one: the shorter wakes the sieve for them too, and each hit costs 0.15 µs."""
+    return tuple(sorted(lit for lit in literals if not any(o in lit for o in literals if o != lit)))
+
+
+def _worth(evidence: Evidence) -> int:
+    return 1 if evidence is Evidence.STRONG else 0
+
+
+def literal_of(pattern: str) -> bytes:
+    """The longest run of plain characters that every match of `pattern` must hold; b"" where there is none.
+
+    Reads only what stands outside groups, classes and repeats, so it errs on the short side.
+    """
+    runs: list[str] = [""]
+    position, depth = 0, 0
+    while position < len(pattern):
+        char = pattern[position]
+        step, plain = 1, None
+        if char == "\\":
+            step, plain = 2, pattern[position + 1] if not pattern[position + 1].isalnum() else None
+        elif char == "[":
+            step = _class_length(pattern, position)
+        elif char == "(":
+            depth += 1
+        elif char == ")":
+            depth -= 1
+        elif char == "|" and depth == 0:
+            return b""
+        elif char not in "^$.*+?{}":
+            plain = char
+        elif char == "{":
+            step = pattern.index("}", position) - position + 1
+        if char in "*+?{" and depth == 0:
+            runs[-1] = runs[-1][:-1]
+        if plain is not None and depth == 0:
+            runs[-1] += plain
+        else:
+            runs.append("")
+        position += step
+    return max(runs, key=len).encode()
+
+
+def _class_length(pattern: str, start: int) -> int:
+    position = start + 1
+    if pattern[position : position + 1] == "^":
+        position += 1
+    position += 1  # the first character stands for itself, a `]` too
+    while pattern[position] != "]":
+        position += 2 if pattern[position] == "\\" else 1
+    return position - start + 1
