@@ -109,7 +109,7 @@ class AuthEvent:
     """One line's statement about one login."""
 
     time: float
-    """When it happened by the line itself, in seconds since the epoch, never later than it was received."""
+    """When it happened by the line itself, in seconds since the epoch. Its clock may be wrong."""
     outcome: Outcome
     rule: str
     source: Net | None
@@ -159,8 +159,11 @@ class Watched:
     """Counted, nothing done."""
 
     source: Net | None
-    detector: str
+    detector: str | None
+    """The one whose limit is nearest; None where no detector had anything to count."""
     reason: str
+    would_ban: bool = False
+    """Whether a ban follows in mode `enforce`. Said once for each ban that there would be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ _RULE_KEYS = frozenset(
         "outcome",
         "protocol",
         "evidence",
-        "client_text", "literals",
+        "client_text",
+        "literals",
         "matches",
         "ignores",
     }
@@ -64,6 +65,10 @@ class Sample:
     line: bytes
     expected: Mapping[str, Any] | None
     """None for a line that this rule must leave alone."""
+
+    @property
+    def kind(self) -> str:
+        return "ignores" if self.expected is None else "matches"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +116,12 @@ def load_rules(directory: Path | None = None) -> RuleFiles:
 def prove(files: RuleFiles) -> list[str]:
     """Run every sample through the real reader; the faults found, in words."""
     reader = Reader(files.rules, SAMPLE_TRUST)
-    return [*files.unproved, *(fault for sample in files.samples if (fault := _fault(sample, reader)))]
+    return [*files.unproved, *(fault for sample in files.samples if (fault := sample_fault(sample, reader)))]
 
 
-def _fault(sample: Sample, reader: Reader) -> str | None:
-    where = f"rule {sample.rule}, sample {sample.number}"
+def sample_fault(sample: Sample, reader: Reader) -> str | None:
+    """What reading a sample gives that it should not, in words; None where all is as it says."""
+    where = f"rule {sample.rule}, {sample.kind} {sample.number}"
     fact = reader.read(sample.line, _SAMPLE_SENDER, _SAMPLE_NOW)
     if fact.event and fact.event.source and str(fact.event.source) in CANARIES:
         return f"{where}: blames {fact.event.source}, an address that only an attacker wrote"
@@ -159,7 +165,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _program(path: Path, table: Mapping[str, Any], rules: list[Rule]) -> Program:
-    decoder = table.get("decoder")
+    decoder = str(table.get("decoder"))
     if decoder not in DECODERS:
         raise RuleError(f"{path}: decoder is {decoder!r}; expected one of {', '.join(DECODERS)}")
     try:
@@ -203,9 +209,7 @@ def _pattern(text: str, where: str) -> re.Pattern[bytes]:
     except re.error as fault:
         raise RuleError(f"{where}: text does not compile: {fault}") from fault
     if unknown := set(pattern.groupindex) - FIELDS:
-        raise RuleError(
-            f"{where}: unknown field {', '.join(sorted(unknown))}; expected {', '.join(sorted(FIELDS))}"
-        )
+        raise RuleError(f"{where}: unknown field {', '.join(sorted(unknown))}; expected {', '.join(sorted(FIELDS))}")
     before_source = text.partition("(?P<source>")[0] if "source" in pattern.groupindex else ""
     if _GREEDY.search(before_source):
         raise RuleError(f"{where}: .* or .+ stands before the source; client text could run over it")
@@ -217,8 +221,8 @@ def _literals(given: list[str] | None, text: str, where: str) -> tuple[bytes, ..
     for literal in literals:
         if len(literal) < LITERAL_BYTES:
             raise RuleError(
-                f"{where}: the sieve has only {literal.decode()!r} to look for, and needs {LITERAL_BYTES} bytes; text has "
-                "no longer plain run outside groups: name the strings in literals = [...]"
+                f"{where}: the sieve has only {literal.decode()!r} to look for, and needs {LITERAL_BYTES} bytes; text "
+                "has no longer plain run outside groups: name the strings in literals = [...]"
             )
     return literals
 
@@ -250,6 +254,4 @@ def _lacks(entry: Mapping[str, Any], samples: list[Sample]) -> Iterator[str]:
 
 def _check_keys(table: Mapping[str, Any], known: frozenset[str], where: str) -> None:
     if unknown := set(table) - known:
-        raise RuleError(
-            f"{where}: unknown key {', '.join(sorted(unknown))}; expected {', '.join(sorted(known))}"
-        )
+        raise RuleError(f"{where}: unknown key {', '.join(sorted(unknown))}; expected {', '.join(sorted(known))}")

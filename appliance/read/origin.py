@@ -12,6 +12,8 @@ from appliance.address import Net, NetSet, parse_address, parse_network
 
 LOOPBACK = NetSet((parse_network("127.0.0.0/8"), parse_network("::1")))
 
+_NOBODY = NetSet()
+
 _LIST_LIMIT = 64
 """Entries of an X-Forwarded-For list looked at from the right; nobody chains more proxies."""
 
@@ -22,7 +24,7 @@ class Trust:
 
     hosts: NetSet = LOOPBACK
     """Zimbra hosts: ours, never a source."""
-    proxies: NetSet = NetSet()
+    proxies: NetSet = _NOBODY
     """Proxies whose `oip=` is believed: ours as well."""
 
     def is_ours(self, address: Net) -> bool:
@@ -35,6 +37,8 @@ class Origin:
 
     source: Net | None
     why: str
+    disbelieved: Net | None = None
+    """A peer that named another client in `oip` and is no proxy of ours: a client's lie, or a proxy not listed."""
 
 
 def of_connection(ip: bytes | None, oip: bytes | None, trust: Trust) -> Origin:
@@ -47,6 +51,9 @@ def of_connection(ip: bytes | None, oip: bytes | None, trust: Trust) -> Origin:
         if client is None:
             return Origin(None, f"proxy {peer} names no client address")
         return _unless_ours(client, f"oip, vouched for by proxy {peer}", trust)
+    if oip:
+        why = "ip, the peer itself; it is no proxy of ours, so its oip is not believed"
+        return Origin(None if trust.is_ours(peer) else peer, why, disbelieved=peer)
     return _unless_ours(peer, "ip, the peer itself", trust)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
+from appliance.address import Net
 from appliance.model import EVIDENCE_BYTES, RESULT_OF, AuthEvent, Evidence, Message, Outcome, Protocol, Result
 from appliance.read.decode.reading import Decoded, Reading
 from appliance.read.frames import Block
@@ -40,6 +41,8 @@ class Fact:
     """False where the line is of a known program and could not be decoded."""
     account: str | None = None
     protocol: Protocol = Protocol.UNKNOWN
+    disbelieved: Net | None = None
+    """A peer whose word on the client was not taken (see `Origin`)."""
 
     @property
     def result(self) -> Result:
@@ -101,7 +104,7 @@ class Reader:
             outcome = Outcome.ADMIN_BAD_PASSWORD
         source = None if RESULT_OF[outcome] is Result.IGNORED else origin.source
         event = AuthEvent(
-            time=min(reading.time or message.time or now, now),
+            time=reading.time or message.time or now,
             outcome=outcome,
             rule=rule.id,
             source=source,
@@ -115,7 +118,7 @@ class Reader:
             session=reading.session,
             count=message.repeat * int(fields.get("count") or 1),
         )
-        return Fact(message, event, origin.why, account=account, protocol=protocol)
+        return Fact(message, event, origin.why, account=account, protocol=protocol, disbelieved=origin.disbelieved)
 
     def _origin(self, decoded: Decoded, reading: Reading, fields: dict[str, bytes | None]) -> Origin:
         if not decoded.is_certain:
@@ -143,5 +146,3 @@ def _text(account: bytes | None) -> str | None:
     if account is None or account in _NO_ACCOUNT:
         return None
     return account[:ACCOUNT_BYTES].decode("utf-8", "replace")
-
-

@@ -51,12 +51,13 @@ def decode(message: Message, trust: Trust, zone: tzinfo) -> Decoded:
     place = client or clients[0]
     login = _LOGIN.search(front, place.end())
     origin = _origin(client, tail, len(text), trust)
+    web = Protocol.HTTP if b"request: " in front else Protocol.UNKNOWN
     reading = Reading(
         text=front[: place.start()],
         level=head[2],
         origin=origin,
         account=login[1] if login else None,
-        protocol=_BY_PORT.get(place[2].rpartition(b":")[2], Protocol.HTTP if b"request: " in front else Protocol.UNKNOWN),
+        protocol=_BY_PORT.get(place[2].rpartition(b":")[2], web),
         time=epoch(head[1], "%Y/%m/%d %H:%M:%S", zone),
     )
     return Decoded((reading,), "" if origin.source else origin.why)

@@ -1,0 +1,44 @@
+# zward in one screen. `make run` and `make test` first set up whatever is missing.
+#   make test ARGS="-k unban -x"      make run ARGS="--config my.toml"      make bench ARGS=--json
+
+PYTHON ?= python3
+ARGS   ?=
+BIN    := .venv/bin
+READY  := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench fmt clean
+
+help:              ## what can be made
+	@sed -n 's/^\([a-z]*\): *[^#]*## /\1#/p' $(firstword $(MAKEFILE_LIST)) | awk -F'#' '{printf "  make %-7s %s\n", $$1, $$2}'
+
+setup: $(READY)    ## .venv with exactly what uv.lock names
+$(READY): uv.lock pyproject.toml
+	@.ci/venv $(PYTHON)
+
+run: setup         ## start zward; as root it enforces, else it observes
+	@.ci/packages run
+	$(BIN)/zward run $(ARGS)
+
+test: setup        ## every test that this machine can run; as root all of them
+	@.ci/packages test
+	$(BIN)/pytest $(ARGS)
+
+check: setup       ## under 30 s: style, types, unit tests, rule samples
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q -m "not kernel and not e2e" $(ARGS)
+	$(BIN)/zward check
+
+bench: setup       ## figures of this machine; as root also those that need the kernel
+	@.ci/packages test
+	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+fmt: setup         ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:             ## remove what the targets above made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	find . -name __pycache__ -prune -exec rm -rf {} +

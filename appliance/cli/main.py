@@ -1,0 +1,64 @@
+"""The command `zward`: which sub-commands there are. Each loads only what it needs, so that asking is quick."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+COMMANDS = {
+    "run": ("run", "Receive, judge and ban: the daemon."),
+    "check": ("check", "Check the configuration and let every rule prove itself."),
+    "explain": ("explain", "Say of received lines what zward makes of them."),
+    "listen": ("listen", "Receive log lines and print them; judge nothing."),
+    "reload": ("ask", "Let the daemon take up a changed configuration."),
+    "status": ("ask", "How the daemon is."),
+    "bans": ("ask", "Who is banned, until when and why."),
+    "ban": ("ask", "Ban an address or network by hand."),
+    "unban": ("ask", "Lift every ban that covers an address."),
+    "why": ("ask", "Everything known of an address."),
+    "allow": ("allow", "Addresses that are never banned: add, remove, list."),
+    "doctor": ("doctor", "What is missing or odd on this machine and in what arrives."),
+}
+"""Command → its module in `appliance.cli`, and what the help says of it."""
+
+
+class _Commands(click.Group):
+    """Loads a command's module when it is called, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"appliance.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, says) for name, (_, says) in COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration; each command takes it too.")
+@click.version_option(package_name="zward", prog_name="zward")
+@click.pass_context
+def group(ctx: click.Context, config: Path | None) -> None:
+    """zward stands in front of Zimbra: it reads the mail hosts' logs, tells who is guessing passwords, and bans
+    them in the kernel.
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 nothing found, 4 daemon not reachable, 5 config invalid, 6 refused
+    for safety.
+    """
+    ctx.obj = config
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        group(prog_name="zward")
+    except BrokenPipeError:  # `zward bans | head`
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,55 @@
+"""What the commands share: --config, --json, exit codes, and how a fault of the configuration ends a command."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from appliance.config.faults import ConfigError
+from appliance.config.load import find, load
+from appliance.config.schema import Config
+
+FAILED, USAGE, NOT_FOUND, UNREACHABLE, CONFIG_INVALID, REFUSED = 1, 2, 3, 4, 5, 6
+"""Exit codes."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def config_option(command: Command) -> Command:
+    """--config FILE, here or before the command's name."""
+
+    def chosen(ctx: click.Context, _parameter: click.Parameter, value: Path | None) -> Path | None:
+        root = ctx.find_root().obj
+        return value or (root if isinstance(root, Path) else None)
+
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        callback=chosen,
+        help="Configuration file; else $ZWARD_CONFIG, else /etc/zward/zward.toml, else built in.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def config_of(path: Path | None) -> Config:
+    """Load the configuration, or end with exit code 5 and every fault on stderr."""
+    try:
+        return load(find(path))
+    except ConfigError as fault:
+        leave(str(fault), CONFIG_INVALID)
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=True, indent=2 if sys.stdout.isatty() else None))
+
+
+def leave(message: str, code: int) -> NoReturn:
+    """Say what is wrong on stderr and end."""
+    click.echo(message, err=True)
+    sys.exit(code)

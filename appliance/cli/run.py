@@ -1,0 +1,72 @@
+"""`zward run`: the daemon, and the first lines that it says."""
+
+import asyncio
+import gc
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from appliance.cli.options import CONFIG_INVALID, FAILED, config_option, leave
+from appliance.config.default import BUILT_IN
+from appliance.config.faults import ConfigError
+from appliance.config.load import find, load
+from appliance.config.schema import Config
+from appliance.daemon import Daemon, StartError
+from appliance.model import Mode
+from appliance.version import VERSION
+
+EXAMPLE = (
+    "$(date '+%F %T'),000 WARN  [ImapServer-1] [ip=198.51.100.7;cid=1;] security - cmd=Auth; account=ana@example.com; "
+    "protocol=imap; error=authentication failed for [ana@example.com], invalid password;"
+)
+"""A failed login from a documentation address (RFC 5737), to try zward with."""
+
+
+@click.command(help="Receive, judge and ban, until SIGTERM or SIGINT. SIGHUP reloads.")
+@config_option
+def run(config: Path | None) -> None:
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    path = find(config)
+    try:
+        settings = load(path)
+    except ConfigError as fault:
+        leave(str(fault), CONFIG_INVALID)
+    try:
+        asyncio.run(_serve(settings, path))
+    except StartError as fault:
+        leave(f"zward does not start: {fault}", FAILED)
+
+
+async def _serve(settings: Config, path: Path | None) -> None:
+    daemon = Daemon(settings, path)
+    await daemon.start()
+    gc.collect()
+    gc.freeze()  # what is there now lives as long as the daemon: no collection needs to look at it again
+    click.echo("\n".join(_greeting(daemon)))
+    sys.stdout.flush()
+    await daemon.run()
+
+
+def _greeting(daemon: Daemon) -> list[str]:
+    settings, mode = daemon.config, daemon.mode_in_force()
+    where = daemon.path or f"{BUILT_IN}, since there is no /etc/zward/zward.toml"
+    lines = [f"zward {VERSION}, mode {mode} ({where})"]
+    if daemon.enforce_missing:
+        lines.append(f"OBSERVING ONLY, nothing is blocked: {daemon.enforce_missing}")
+    elif mode is Mode.OBSERVE:
+        lines.append('observing: it says what it would ban; mode = "enforce" makes it ban')
+    lines += [f"listening {transport} {address}" for transport, address in daemon.listening()]
+    senders = ", ".join(str(net) for net in settings.listen.senders)
+    lines.append(f"takes lines from {senders}")
+    lines.append("send it your mail hosts' logs: put image/rsyslog/zward.conf into their /etc/rsyslog.d/")
+    udp = next((endpoint for endpoint in settings.listen.udp if ":" not in endpoint.host), None)
+    if udp and daemon.path is None:
+        lines.append("to try it, say this six times, and then: zward bans; zward why 198.51.100.7")
+        lines.append(f'  logger -n 127.0.0.1 -P {udp.port} -d --rfc3164 -t zimbra-audit "{EXAMPLE}"')
+    lines.append(f"metrics http://{settings.http.listen}/metrics; ask it: zward status, zward bans, zward doctor")
+    return lines

@@ -1,0 +1,26 @@
+"""The configuration of a zward that has no file: it takes lines from private networks and bans."""
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+BUILT_IN = "built-in configuration"
+"""Stands for the file's name in messages."""
+
+
+def default_text(uid: int, environ: Mapping[str, str]) -> str:
+    """The built-in TOML text, with paths that this user may write to."""
+    store, socket = _paths(uid, environ)
+    template = (files("appliance.config") / "default.toml").read_text(encoding="utf-8")
+    return template.replace('"@STORE@"', json.dumps(str(store))).replace('"@SOCKET@"', json.dumps(str(socket)))
+
+
+def _paths(uid: int, environ: Mapping[str, str]) -> tuple[Path, Path]:
+    """Database and socket: the system's places for root, the XDG base directories for everyone else."""
+    if uid == 0:
+        return Path("/var/lib/zward/zward.db"), Path("/run/zward/zward.sock")
+    home = Path(environ.get("HOME", "/"))
+    state = Path(environ.get("XDG_STATE_HOME") or home / ".local/state") / "zward"
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    return state / "zward.db", Path(runtime, "zward", "zward.sock") if runtime else state / "zward.sock"

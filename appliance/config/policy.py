@@ -1,0 +1,44 @@
+"""The configuration's detectors and lists as the judge's policy."""
+
+from collections.abc import Mapping
+
+from appliance.address import NetSet
+from appliance.config.schema import Config
+from appliance.config.schema import DetectorMode as Configured
+from appliance.judge.bans import Ladder
+from appliance.judge.detect.guessing import Guessing
+from appliance.judge.detect.slow_guessing import SlowGuessing
+from appliance.judge.detect.spraying import Spraying
+from appliance.judge.detect.zmauditswatch import Zmauditswatch
+from appliance.judge.detector import DetectorMode
+from appliance.judge.policy import Ours, Policy
+
+
+def policy_of(config: Config, allowed: NetSet, never_ban: Mapping[Ours, NetSet]) -> Policy:
+    """What the judge is to go by. `allowed` holds every network of the allowlist, wherever it comes from."""
+    detect, ladder = config.detect, config.ladder
+    return Policy(
+        mode=config.mode,
+        allowlist=allowed,
+        never_ban=never_ban,
+        detectors=(
+            Guessing(_mode(detect.guessing.mode), detect.guessing.points, detect.guessing.within),
+            SlowGuessing(_mode(detect.slow_guessing.mode), detect.slow_guessing.points, detect.slow_guessing.within),
+            Spraying(_mode(detect.spraying.mode), detect.spraying.accounts, detect.spraying.within),
+        ),
+        tellers=(
+            Zmauditswatch(
+                _mode(detect.zmauditswatch.mode),
+                detect.zmauditswatch.source_and_account,
+                detect.zmauditswatch.account,
+                detect.zmauditswatch.source,
+                detect.zmauditswatch.total,
+                detect.zmauditswatch.within,
+            ),
+        ),
+        ladder=Ladder(ladder.steps, ladder.memory, ladder.jitter),
+    )
+
+
+def _mode(configured: Configured) -> DetectorMode:
+    return DetectorMode(configured.value)

@@ -1,0 +1,227 @@
+"""Every key of the configuration, with its bounds and its default. docs/configuration.md explains them."""
+
+from collections.abc import Iterator
+from datetime import UTC, tzinfo
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from appliance.address import Net
+from appliance.config.durations import seconds
+from appliance.config.values import (
+    Endpoint,
+    absolute_path,
+    duration,
+    endpoint,
+    host_name,
+    network,
+    share,
+    size,
+    socket_path,
+    time_zone,
+    whole,
+)
+from appliance.model import Mode
+
+Network = Annotated[Net, PlainValidator(network), PlainSerializer(str, when_used="json")]
+ListenAddress = Annotated[Endpoint, PlainValidator(endpoint), PlainSerializer(str, when_used="json")]
+HostName = Annotated[str, PlainValidator(host_name)]
+ZoneName = Annotated[str, PlainValidator(time_zone)]
+Window = Annotated[float, duration("1s", "30d")]
+"""How far back a detector counts. 30 days is how long a familiar source is remembered."""
+Step = Annotated[float, duration("1s", "30d")]
+"""One ban's length. With the greatest jitter it is 45 days, the longest that the firewall side accepts."""
+
+
+class DetectorMode(StrEnum):
+    """What a detector's verdicts may do; the whole program's `mode` can only lower it."""
+
+    OFF = "off"
+    OBSERVE = "observe"
+    ENFORCE = "enforce"
+
+
+class Table(BaseModel):
+    """What all tables have in common: no key but the named ones, and no change once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listen(Table):
+    """Where log lines come in, and from whom."""
+
+    udp: tuple[ListenAddress, ...] = ()
+    tcp: tuple[ListenAddress, ...] = ()
+    senders: tuple[Network, ...] = ()
+    frame_limit: Annotated[int, whole(480, 1 << 20)] = 65536
+    """Bytes of one message. RFC 5424 6.1 demands 480; Java's stack traces need 64 KiB."""
+    connections: Annotated[int, whole(1, 65536)] = 1024
+    connections_per_sender: Annotated[int, whole(1, 65536)] = 64
+    frame_timeout: Annotated[float, duration("1s", "1h")] = seconds("30s")
+    """How long a message that has begun may take to end."""
+
+    @model_validator(mode="after")
+    def _somebody_may_send(self) -> Self:
+        if (self.udp or self.tcp) and not self.senders:
+            text = "found nobody, expected the networks of your mail hosts, since udp or tcp listens"
+            raise PydanticCustomError("nobody_may_send", text, {"key": "senders"})
+        return self
+
+
+class Lockout(Table):
+    """How Zimbra itself locks an account: zimbraPasswordLockoutMaxFailures and …FailureLifetime."""
+
+    max_failures: Annotated[int, whole(0, 1000)] = 10
+    within: Annotated[float, duration("1s", "365d")] = seconds("30m")
+
+
+class Zimbra(Table):
+    """The site behind the gateway."""
+
+    hosts: tuple[Network, ...] = ()
+    proxies: tuple[Network, ...] = ()
+    relays: tuple[Network, ...] = ()
+    lockout: Lockout = Lockout()
+
+
+class Allow(Table):
+    """Who is never banned, beside ourselves and the Zimbra hosts."""
+
+    networks: tuple[Network, ...] = ()
+    names: tuple[HostName, ...] = ()
+
+
+class Http(Table):
+    """API, console and metrics."""
+
+    listen: ListenAddress = Endpoint("127.0.0.1", 9514)
+
+
+class Store(Table):
+    """What is kept on disk."""
+
+    path: Annotated[Path, PlainValidator(absolute_path)] = Path("/var/lib/zward/zward.db")
+    evidence_bytes: Annotated[int, size("1MiB", "1024GiB")] = 2 << 30
+
+
+class Admin(Table):
+    """The commands' way to the daemon."""
+
+    socket: Annotated[Path, PlainValidator(socket_path)] = Path("/run/zward/zward.sock")
+
+
+class Guessing(Table):
+    """A source that fails too often."""
+
+    mode: DetectorMode = DetectorMode.ENFORCE
+    points: Annotated[int, whole(1, 1000)] = 6
+    within: Window = seconds("30m")
+
+
+class SlowGuessing(Table):
+    """A source that fails all day and never once gets in."""
+
+    mode: DetectorMode = DetectorMode.ENFORCE
+    points: Annotated[int, whole(1, 1000)] = 10
+    within: Window = seconds("24h")
+
+
+class Spraying(Table):
+    """A source that fails at many accounts."""
+
+    mode: DetectorMode = DetectorMode.ENFORCE
+    accounts: Annotated[int, whole(2, 1000)] = 5
+    within: Window = seconds("1h")
+
+
+class Zmauditswatch(Table):
+    """The four counts of Zimbra's own zmauditswatch; they end in a notice, never in a ban."""
+
+    mode: DetectorMode = DetectorMode.ENFORCE
+    source_and_account: Annotated[int, whole(1, 100_000)] = 10
+    account: Annotated[int, whole(1, 100_000)] = 10
+    source: Annotated[int, whole(1, 100_000)] = 20
+    total: Annotated[int, whole(1, 100_000)] = 100
+    within: Window = seconds("60s")
+
+
+class Detect(Table):
+    """One table a detector."""
+
+    guessing: Guessing = Guessing()
+    slow_guessing: SlowGuessing = Field(default=SlowGuessing(), alias="slow-guessing")
+    spraying: Spraying = Spraying()
+    zmauditswatch: Zmauditswatch = Zmauditswatch()
+
+
+def _rising(steps: tuple[float, ...]) -> tuple[float, ...]:
+    if not 1 <= len(steps) <= 16 or list(steps) != sorted(steps):
+        raise ValueError("1 to 16 durations, none shorter than the one before it")
+    return steps
+
+
+class Ladder(Table):
+    """How bans grow when a source comes back."""
+
+    steps: Annotated[tuple[Step, ...], AfterValidator(_rising)] = tuple(
+        seconds(step) for step in ("30m", "2h", "12h", "48h", "7d")
+    )
+    memory: Annotated[float, duration("1m", "365d")] = seconds("30d")
+    jitter: Annotated[float, share(0, 0.5)] = 0.1
+
+
+class Config(Table):
+    """The whole configuration. Equal texts give equal values, so a reload can be compared."""
+
+    mode: Mode = Mode.OBSERVE
+    time_zone: ZoneName = "UTC"
+    listen: Listen = Listen()
+    zimbra: Zimbra = Zimbra()
+    allow: Allow = Allow()
+    http: Http = Http()
+    store: Store = Store()
+    admin: Admin = Admin()
+    detect: Detect = Detect()
+    ladder: Ladder = Ladder()
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of log lines that name none."""
+        return UTC if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
+
+
+def names(table: tuple[str, ...] = ()) -> dict[str, type[Table] | None]:
+    """The keys of a table as an operator writes them, each with its model if it is a table itself.
+
+    `table` is the way to it from the outside in; a way that leads nowhere has no keys.
+    """
+    fields = {field.alias or name: field.annotation for name, field in Config.model_fields.items()}
+    for step in table:
+        model = fields.get(step)
+        if not (isinstance(model, type) and issubclass(model, Table)):
+            return {}
+        fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+    return {
+        name: model if isinstance(model, type) and issubclass(model, Table) else None for name, model in fields.items()
+    }
+
+
+def keys(table: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every key that holds a value, in the order of the schema."""
+    for name, model in names(table).items():
+        if model:
+            yield from keys((*table, name))
+        else:
+            yield (*table, name)

@@ -1,0 +1,223 @@
+"""What people ask of a running zward: who is out and why, let them in, keep them out, never touch them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from appliance.address import Net, NetSet, parse_network, source_of
+from appliance.firewall.limits import BAN_PREFIXES, LONGEST_BAN
+from appliance.gate import Gate
+from appliance.judge.bans import OPERATOR
+from appliance.judge.words import shown
+from appliance.model import Ban, Mode, Spared
+from appliance.store import Count, EvidenceLine, PastBan, Store
+
+
+class Refusal(Exception):
+    """An operator's wish that is not granted for safety (exit 6); the message says why."""
+
+
+class NotFound(Exception):
+    """There is nothing of the kind that was asked for (exit 3)."""
+
+
+class Unusable(Exception):
+    """An argument that makes no sense (exit 2); the message says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, for the record."""
+
+    name: str
+
+
+class Desk:
+    """Answers people. Every act is written down with its author and its reason."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        store: Store,
+        clock: Callable[[], float],
+        mode: Callable[[], Mode],
+        adopt_allowlist: Callable[[NetSet], Awaitable[list[Ban]]],
+    ) -> None:
+        """`adopt_allowlist` makes judge and kernel spare these networks at once, and says which bans that ended."""
+        self._gate = gate
+        self._store = store
+        self._clock = clock
+        self._mode = mode
+        self._adopt_allowlist = adopt_allowlist
+
+    def bans(self, within: Net | None = None) -> list[dict[str, Any]]:
+        """The bans in force, the newest first; of a network only those that touch it."""
+        now = self._clock()
+        found = [
+            ban
+            for ban in self._gate.judge.bans_in_force(now)
+            if within is None or ban.net.covers(within) or within.covers(ban.net)
+        ]
+        return [told_ban(ban, now) for ban in sorted(found, key=lambda ban: ban.since, reverse=True)]
+
+    async def ban(self, address: str, seconds: float, reason: str, asker: Asker) -> dict[str, Any]:
+        """Ban by hand. Raises Refusal for an address that is ours or allow-listed."""
+        net = bannable(address)
+        if not 1 <= seconds <= LONGEST_BAN:
+            raise Unusable(f"a ban of {seconds:g} s; expected 1 s to {LONGEST_BAN // 86400} d")
+        if not reason.strip():
+            raise Unusable("no reason; whoever finds this ban later needs one")
+        now = self._clock()
+        verdict = self._gate.judge.ban(net, seconds, reason, now)
+        if isinstance(verdict, Spared):
+            raise Refusal(f"{net} is not banned: {verdict.reason}")
+        self._gate.record(verdict.ban)
+        self._gate.want([verdict.ban])
+        await self._store.add_act(now, asker.name, "ban", str(net), reason)
+        return told_ban(verdict.ban, now) | {"mode": self._mode()}
+
+    async def unban(self, address: str, asker: Asker, reason: str = "") -> list[dict[str, Any]]:
+        """Lift every ban that covers an address. The tombstone is written first, so that no restart brings it back."""
+        net = parsed(address)
+        now = self._clock()
+        covering = [ban for ban in self._gate.judge.bans_in_force(now) if ban.net.covers(net) or net.covers(ban.net)]
+        nets = [ban.net for ban in covering]
+        await self._store.lift([net, *nets], now, asker.name, reason)
+        self._gate.unwant([net, *nets])
+        self._gate.judge.unban(net, now)
+        lifted = await self._gate.backend.unban([net, *nets])
+        if not covering and not lifted:
+            raise NotFound(f"{net} is not banned")
+        await self._store.add_act(now, asker.name, "unban", str(net), reason)
+        self._gate.count_unbans(len({*nets, *lifted}))
+        told = [told_ban(ban, now) for ban in covering]
+        strangers = [found for found in lifted if found not in nets]
+        return told + [{"address": str(found), "reason": "stood in the kernel alone"} for found in strangers]
+
+    async def why(self, address: str) -> dict[str, Any]:
+        """Everything known of an address. Raises NotFound when that is nothing."""
+        net = parsed(address)
+        now = self._clock()
+        known = await self._store.why(net)
+        standing = self.bans(net)
+        rehearsed = self._gate.judge.rehearsed(source_of(net), now)
+        against = self._gate.judge.policy.spares(net)
+        if not standing and not known.bans and not known.counts and not against:
+            raise NotFound(f"{net}: no failures, no bans, nothing known")
+        return {
+            "address": str(net),
+            "banned": standing[0] if standing else None,
+            "would_be_banned": told_ban(rehearsed, now) if rehearsed else None,
+            "never_banned": against,
+            "bans": [told_past(past) for past in known.bans],
+            "counts": [told_count(count) for count in known.counts],
+            "beyond": known.unnamed,
+            "is_partial": known.is_partial,
+            "lines": [told_line(line) for line in known.lines],
+            "asked": iso(now),
+        }
+
+    async def allowed(self) -> list[dict[str, Any]]:
+        """The allowlist that operators made at run time; the configuration's own is not in it."""
+        return [
+            {"network": str(entry.net), "comment": entry.comment, "by": entry.by, "added": iso(entry.time)}
+            for entry in await self._store.allow_list()
+        ]
+
+    async def allow(self, network: str, comment: str, asker: Asker) -> dict[str, Any]:
+        """Never ban a network from now on, and lift what stands against it."""
+        net = parsed(network)
+        await self._store.allow_add(net, comment, asker.name, self._clock())
+        await self._store.add_act(self._clock(), asker.name, "allow", str(net), comment)
+        ended = await self._readopt()
+        return {"network": str(net), "lifted": [str(ban.net) for ban in ended]}
+
+    async def disallow(self, network: str, asker: Asker) -> dict[str, Any]:
+        """Take a network off the run-time allowlist."""
+        net = parsed(network)
+        if not await self._store.allow_remove(net):
+            raise NotFound(f"{net} is not on the run-time allowlist; what the configuration allows is changed there")
+        await self._store.add_act(self._clock(), asker.name, "disallow", str(net), "")
+        await self._readopt()
+        return {"network": str(net)}
+
+    async def _readopt(self) -> list[Ban]:
+        entries = await self._store.allow_list()
+        return await self._adopt_allowlist(NetSet(entry.net for entry in entries))
+
+
+def parsed(text: str) -> Net:
+    """An address or network as a person typed it; raises Unusable."""
+    try:
+        return parse_network(text)
+    except ValueError as fault:
+        raise Unusable(f"{shown(text)!r} is no address or network: {fault}") from fault
+
+
+def bannable(text: str) -> Net:
+    """An address that a ban can name; raises Unusable where its prefix has no set."""
+    net = parsed(text)
+    if net.prefix not in BAN_PREFIXES[net.family]:
+        lengths = ", ".join(f"/{length}" for length in BAN_PREFIXES[net.family])
+        raise Unusable(f"{net}: a ban can be as wide as {lengths}")
+    return net
+
+
+def iso(time: float) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def told_past(past: PastBan) -> dict[str, Any]:
+    """A ban as it was written down, in force or not."""
+    lift = past.lift
+    return {
+        "address": str(past.ban.net),
+        "since": iso(past.ban.since),
+        "until": iso(past.ban.until),
+        "detector": past.ban.detector,
+        "step": past.ban.step,
+        "reason": past.ban.reason,
+        "lifted": iso(lift.time) if lift else None,
+        "lifted_by": lift.by if lift else None,
+        "lifted_for": lift.reason if lift else None,
+    }
+
+
+def told_count(count: Count) -> dict[str, Any]:
+    """How often one thing happened to one account."""
+    return {
+        "account": count.account,
+        "protocol": count.protocol,
+        "outcome": count.outcome,
+        "number": count.count,
+        "first": iso(count.first),
+        "last": iso(count.last),
+    }
+
+
+def told_line(line: EvidenceLine) -> dict[str, Any]:
+    """A line that blames the address. Its text is client text: whoever shows it escapes it."""
+    return {
+        "time": iso(line.time),
+        "address": line.address,
+        "host": line.host,
+        "sender": line.sender,
+        "program": line.program,
+        "rule": line.rule,
+        "line": line.line.decode("utf-8", "replace"),
+    }
+
+
+def told_ban(ban: Ban, now: float) -> dict[str, Any]:
+    return {
+        "address": str(ban.net),
+        "since": iso(ban.since),
+        "until": iso(ban.until),
+        "remaining": max(0, round(ban.until - now)),
+        "detector": ban.detector,
+        "step": ban.step,
+        "reason": ban.reason,
+        "by_hand": ban.detector == OPERATOR,
+    }

@@ -1,0 +1,94 @@
+"""What is missing or odd: on this machine, in the configuration, and in what arrives."""
+
+import ctypes.util
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.clocks import Clocks
+from appliance.config.schema import Config
+from appliance.listen.senders import Sender
+from appliance.model import Mode
+
+CAP_NET_ADMIN = 12
+"""Bit of the capability sets (linux/capability.h)."""
+
+SILENT_SECONDS = 300.0
+SKEW_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    topic: str
+    is_fine: bool
+    says: str
+    cure: str = ""
+
+
+def of_machine(config: Config) -> Iterator[Finding]:
+    """What can be seen without a running daemon."""
+    wanted = config.mode is Mode.ENFORCE
+    library = ctypes.util.find_library("nftables")
+    yield Finding(
+        "libnftables",
+        bool(library) or not wanted,
+        f"{library} is installed" if library else "libnftables.so.1 is not installed: nothing can be enforced",
+        "" if library else "apt-get install libnftables1",
+    )
+    capable = has_capability(Path("/proc/self/status").read_text(encoding="ascii", errors="replace"), CAP_NET_ADMIN)
+    yield Finding(
+        "privilege",
+        capable or not wanted,
+        "CAP_NET_ADMIN is there" if capable else "no CAP_NET_ADMIN: a zward started like this can only observe",
+        "" if capable else "run it as root (sudo make run, or the systemd unit)",
+    )
+    yield Finding(
+        "proxies",
+        bool(config.zimbra.proxies),
+        f"{len(config.zimbra.proxies)} configured"
+        if config.zimbra.proxies
+        else "zimbra.proxies is empty: no oip= is believed, and IMAP and POP3 behind a proxy show only the proxy",
+        "" if config.zimbra.proxies else "name Zimbra's proxy hosts in [zimbra] proxies",
+    )
+
+
+def of_arrivals(senders: Mapping[str, Sender], clocks: Clocks, disbelieved: Mapping[str, int]) -> Iterator[Finding]:
+    """What can be seen from what came in since the start."""
+    now = time.time()
+    if not senders:
+        yield Finding("senders", False, "no host has sent a line yet", "put image/rsyslog/zward.conf on the mail hosts")
+    for address, sender in senders.items():
+        silent = now - sender.last_seen
+        yield Finding(
+            "senders",
+            silent < SILENT_SECONDS,
+            f"{address} sent {sender.frames} lines, the last {silent:.0f} s ago",
+            "" if silent < SILENT_SECONDS else f"look at rsyslog on {address}",
+        )
+    for (address, program), stream in clocks.streams.items():
+        lag = stream.median - stream.offset
+        fine = abs(lag) < SKEW_SECONDS and not stream.offset
+        if not fine:
+            corrected = ", corrected" if stream.offset else ""
+            yield Finding(
+                "clock",
+                bool(stream.offset),
+                f"lines of {program} from {address} are {stream.median:.0f} s behind arrival{corrected}",
+                "set time_zone to the mail hosts' zone, and keep their clocks right (timedatectl)",
+            )
+    for address, number in disbelieved.items():
+        yield Finding(
+            "proxies",
+            False,
+            f"{address} sent {number} lines with an oip= that is not believed: is it a proxy of yours?",
+            f'if it is: [zimbra] proxies = ["{address}"]',
+        )
+
+
+def has_capability(status: str, bit: int) -> bool:
+    """Whether the effective set in /proc/PID/status (proc(5)) holds a capability."""
+    masks = [line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")]
+    return bool(masks) and bool(int(masks[0], 16) >> bit & 1)

@@ -1,0 +1,220 @@
+"""Which lines belong to one attempt to log in.
+
+One wrong password writes up to five lines: Postfix warns and names no account, saslauthd twice and names no
+source, audit.log and mailbox.log name both. Lines of one source and one protocol that lie within `NEAR`
+seconds are laid side by side: each rule writes once per attempt, so the attempts are as many as the most
+frequent rule's lines. Three things keep lines apart: the same rule, another account named by the same
+program, another smtpd session. Names are compared within a program only: nginx writes what was typed,
+audit.log what the directory calls it, and an alias must not turn one attempt into two.
+
+Points follow the same count, one level at a time: the attempts worth two are as many as the most frequent
+rule's two-point lines. So the sum does not depend on the order in which the lines of a burst arrive.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from appliance.model import AuthEvent, Evidence, Outcome, Protocol
+
+NEAR = 3.0
+"""Seconds between lines of one attempt: Postfix stamps whole seconds, and saslauthd waits for Zimbra."""
+SESSION = 600.0
+"""Seconds for lines of one smtpd session: `disconnect … auth=0/6` follows the first warning at leisure."""
+RECENT = 32
+"""Attempts of one source and protocol that a line may still join: the newest, more are past every limit."""
+MOST_REPEATS = 100
+"""Attempts that one line may stand for (`message repeated N times`): the highest limit that ships."""
+BURSTS = 65_536
+"""Pairs of source and protocol whose lines are still awaited: measured 45 MB with one attempt in each."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try to log in, as far as its lines have told. Forgiven when it is worth no points."""
+
+    time: float
+    """Of the line that came first."""
+    protocol: Protocol
+    outcome: Outcome
+    account: str | None
+    points: int
+    proved: int
+    """How many of the points strong evidence accounts for."""
+
+    def forgive(self) -> None:
+        """Take the points away for good; lines that still come for it add none."""
+        self.points = self.proved = 0
+
+
+class Joined(NamedTuple):
+    """What one line did."""
+
+    created: list[Attempt]
+    changed: bool
+    """Whether points, proof or account of any attempt are other than before."""
+
+
+class _Line(NamedTuple):
+    rule: str
+    program: str
+    account: str | None
+    session: tuple[str, str] | None
+
+
+@dataclass(slots=True)
+class _Marks:
+    """Which lines an attempt has, on one level of points."""
+
+    rules: tuple[str, ...] = ()
+    names: tuple[tuple[str, str], ...] = ()
+    """Each program's account: three at the most, so a dictionary would only cost more."""
+    session: tuple[str, str] | None = None
+
+    def fit(self, line: _Line) -> int:
+        """How well a line of another rule belongs here: 0 not at all, more where names agree."""
+        fit = 1
+        if line.account is not None:
+            for program, account in self.names:
+                if program == line.program:
+                    if account != line.account:
+                        return 0
+                    fit += 1
+        if line.session is not None and self.session is not None:
+            if self.session != line.session:
+                return 0
+            fit += 2
+        return fit
+
+    def add(self, line: _Line) -> None:
+        self.rules += (line.rule,)
+        if line.account is not None and (line.program, line.account) not in self.names:
+            self.names += ((line.program, line.account),)
+        if line.session is not None:
+            self.session = line.session
+
+
+@dataclass(slots=True)
+class _Entry:
+    """An attempt that lines may still join."""
+
+    attempt: Attempt
+    levels: list[_Marks]
+
+    def awaits(self, time: float, session: tuple[str, str] | None) -> bool:
+        distance = abs(self.attempt.time - time)
+        return distance <= NEAR or (session is not None and distance <= SESSION and self.levels[0].session == session)
+
+    def marks(self, level: int) -> _Marks:
+        while len(self.levels) <= level:
+            self.levels.append(_Marks())
+        return self.levels[level]
+
+
+class Attempts:
+    """The attempts that lines may still join, by source and protocol."""
+
+    def __init__(self, most: int = BURSTS) -> None:
+        self._most = most
+        self._bursts: OrderedDict[tuple[bytes, Protocol], list[_Entry]] = OrderedDict()
+        self.evicted = 0
+        """Bursts given up because there were too many: a late line of theirs counts as an attempt."""
+        self.capped = 0
+        """Lines that stood for more than `MOST_REPEATS` attempts."""
+
+    def join(self, source: bytes, event: AuthEvent, time: float, account: str | None, points: int) -> Joined:
+        """Lay a failure's line beside those of the same attempt, or open an attempt for it."""
+        line = _Line(
+            event.rule,
+            event.program,
+            account,
+            None if event.session is None else (event.sender, event.session),
+        )
+        strong = event.evidence is Evidence.STRONG
+        entries = self._entries(source, event.protocol)
+        near = [entry for entry in entries if entry.awaits(time, line.session)] if entries else []
+        created: list[Attempt] = []
+        changed = False
+        for _ in range(self._repeats(event.count)):
+            entry = _best(near, 0, line)
+            if entry is None:
+                attempt = Attempt(time, event.protocol, event.outcome, account, 1, int(strong))
+                entry = _Entry(attempt, [_Marks()])
+                entries.append(entry)
+                near.append(entry)
+                created.append(attempt)
+                changed = True
+            else:
+                changed |= _tell(entry.attempt, account, strong)
+            entry.levels[0].add(line)
+            for level in range(1, points):
+                changed |= _raise(near, entry, level, line, event.outcome, strong)
+        del entries[:-RECENT]
+        return Joined(created, changed)
+
+    def _repeats(self, count: int) -> int:
+        if count > MOST_REPEATS:
+            self.capped += 1
+            return MOST_REPEATS
+        return count
+
+    def _entries(self, source: bytes, protocol: Protocol) -> list[_Entry]:
+        """The newest attempts, however long ago: another sender's log may lag by hours."""
+        key = (source, protocol)
+        entries = self._bursts.get(key)
+        if entries is None:
+            entries = self._bursts[key] = []
+            if len(self._bursts) > self._most:
+                self._bursts.popitem(last=False)
+                self.evicted += 1
+            return entries
+        self._bursts.move_to_end(key)
+        return entries
+
+
+def _best(near: list[_Entry], level: int, line: _Line) -> _Entry | None:
+    """The first of the entries that the line fits best."""
+    best, most = None, 0
+    for entry in near:
+        marks = entry.marks(level)
+        if line.rule not in marks.rules and (fit := marks.fit(line)) > most:
+            best, most = entry, fit
+    return best
+
+
+def _tell(attempt: Attempt, account: str | None, strong: bool) -> bool:
+    """Add to an attempt what a further line knows; whether that changed anything."""
+    if not attempt.points:
+        return False
+    changed = False
+    if account is not None and account != attempt.account and (strong or attempt.account is None):
+        attempt.account = account
+        changed = True
+    if strong and not attempt.proved:
+        attempt.proved = 1
+        changed = True
+    return changed
+
+
+def _raise(near: list[_Entry], joined: _Entry, level: int, line: _Line, outcome: Outcome, strong: bool) -> bool:
+    """Let a line worth more than `level` points raise the attempt whose turn it is; whether it did.
+
+    That is the first which no like line raised, not always the one that the line joined. Attempts of one
+    burst are interchangeable in time, so the two exchange what is told of them.
+    """
+    raised = _best(near, level, line) or joined
+    raised.marks(level).add(line)
+    ours, theirs = joined.attempt, raised.attempt
+    if not theirs.points:
+        return False
+    changed = False
+    if theirs.points <= level:
+        if 0 < ours.points <= level:
+            ours.outcome, theirs.outcome = theirs.outcome, outcome
+            ours.account, theirs.account = theirs.account, ours.account
+        theirs.points = level + 1
+        changed = True
+    if strong and theirs.proved <= level:
+        theirs.proved = level + 1
+        changed = True
+    return changed

@@ -1,0 +1,66 @@
+"""What the operator decided: an immutable value, exchanged whole at a reload."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from appliance.address import Net, NetSet, parse_network
+from appliance.judge.bans import Ladder
+from appliance.judge.detect.table import default_detectors, default_tellers
+from appliance.judge.detector import Detector, Teller
+from appliance.model import Mode, Outcome
+
+POINTS: Mapping[Outcome, int] = {
+    Outcome.BAD_PASSWORD: 1,
+    Outcome.UNKNOWN_ACCOUNT: 2,
+    Outcome.ADMIN_BAD_PASSWORD: 2,
+    Outcome.ACCOUNT_LOCKED: 1,
+    Outcome.ACCOUNT_INACTIVE: 1,
+    Outcome.SECOND_FACTOR_FAILED: 1,
+}
+"""What a failed attempt is worth. No outcome that is missing here says that somebody guessed a password."""
+
+WIDEST = {4: 24, 6: 48}
+"""The widest networks that an operator bans without insisting."""
+
+
+class Ours(StrEnum):
+    """Why an address is never banned, in the words of a reason."""
+
+    LOOPBACK = "loopback"
+    OWN = "our own address"
+    ZIMBRA = "a Zimbra host"
+    PROXY = "a proxy"
+    SENDER = "a sender of logs"
+    RESOLVER = "a resolver"
+    ROUTE = "the default route"
+
+
+LOOPBACK = NetSet((parse_network("127.0.0.0/8"), parse_network("::1")))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Whom to spare, what to count, how long to ban."""
+
+    mode: Mode = Mode.OBSERVE
+    allowlist: NetSet = field(default_factory=NetSet)
+    never_ban: Mapping[Ours, NetSet] = field(default_factory=dict)
+    """Loopback need not be named."""
+    detectors: tuple[Detector, ...] = field(default_factory=default_detectors)
+    tellers: tuple[Teller, ...] = field(default_factory=default_tellers)
+    ladder: Ladder = field(default_factory=Ladder)
+
+    def spares(self, net: Net) -> str | None:
+        """Why nothing of `net` may be banned: `198.51.100.0/24 is on the allowlist`; None if it may.
+
+        One shared address is enough: a /64 that holds a single allowed address is spared whole.
+        """
+        if found := self.allowlist.touching(net):
+            return f"{found} is on the allowlist"
+        if found := LOOPBACK.touching(net):
+            return f"{found} is {Ours.LOOPBACK}"
+        for label, nets in self.never_ban.items():
+            if found := nets.touching(net):
+                return f"{found} is {label}"
+        return None

@@ -1,0 +1,81 @@
+"""The times that syslog headers carry, as seconds since the epoch.
+
+RFC 3164 writes `Nov 21 19:00:00`, without year or zone; Cisco puts a year before the time; RFC 5424 and
+RSYSLOG_ForwardFormat write RFC 3339.
+"""
+
+import re
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+
+YEARLESS = rb"[A-Z][a-z]{2} (?: ?[0-9]|[0-9]{2})(?: [0-9]{4})? [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+ISO = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})?"
+
+_DAY = 86400.0
+FUTURE_LIMIT = _DAY
+"""Seconds. No mistake about a time zone puts a line further ahead than a day."""
+PAST_LIMIT = 366 * _DAY
+"""Seconds. A queue may be drained long after an outage; older than a year is a clock that was never set."""
+
+_CALENDAR_END = 253402300800.0  # 10000-01-01: nobody could write such a time back as a date
+
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"), 1
+    )
+}
+_YEARLESS = re.compile(
+    rb"([A-Z][a-z]{2}) +([0-9]{1,2})(?: ([0-9]{4}))? ([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
+)
+_ISO = re.compile(ISO)
+_ZONED = re.compile(ISO[:-1])
+
+
+def seconds(stamp: bytes, now: float, zone: tzinfo) -> float | None:
+    """Read a stamp of either layout; None where it is none, or names no moment (`hour 25`).
+
+    `zone` says what a stamp without a zone means. A stamp without a year is in the year that puts it nearest
+    to `now` (by the day: the choice matters half a year away).
+    """
+    return _seconds(stamp, int(now // _DAY), zone)
+
+
+def zoned_seconds(stamp: bytes) -> float | None:
+    """Read RFC 3339 with its zone, as RFC 5424 demands it; None for anything else."""
+    return _seconds(stamp, 0, UTC) if _ZONED.fullmatch(stamp) else None
+
+
+def is_skewed(time: float | None, now: float) -> bool:
+    """Whether a header's time cannot be believed."""
+    return time is not None and not now - PAST_LIMIT < time < now + FUTURE_LIMIT
+
+
+@lru_cache(maxsize=4096)  # traditional stamps are the same for a second's worth of lines
+def _seconds(stamp: bytes, today: int, zone: tzinfo) -> float | None:
+    try:
+        if _ISO.fullmatch(stamp):
+            moment = datetime.fromisoformat(stamp.decode("ascii"))
+            time: float | None = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+        else:
+            found = _YEARLESS.fullmatch(stamp)
+            time = _nearest(found, today, zone) if found else None
+    except (ValueError, OverflowError):  # hour 25, February 30; the first and last days of the calendar
+        return None
+    return time if time is not None and 0 <= time < _CALENDAR_END else None
+
+
+def _nearest(found: re.Match[bytes], today: int, zone: tzinfo) -> float | None:
+    month, day, year, hour, minute, second, fraction = found.groups(b"")
+    if month not in _MONTHS:
+        return None
+    noon = (today + 0.5) * _DAY
+    micros = int(fraction[:6].ljust(6, b"0")) if fraction else 0
+    this_year = datetime.fromtimestamp(noon, UTC).year
+    moments: list[float] = []
+    for candidate in [int(year)] if year else range(this_year - 1, this_year + 2):
+        leap_day = month == b"Feb" and day == b"29" and (candidate % 4 or candidate % 400 in (100, 200, 300))
+        if not leap_day:
+            moment = datetime(candidate, _MONTHS[month], int(day), int(hour), int(minute), int(second), micros, zone)
+            moments.append(moment.timestamp())
+    return min(moments, key=lambda moment: abs(moment - noon), default=None)

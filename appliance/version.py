@@ -1,0 +1,5 @@
+"""Which zward this is."""
+
+from importlib.metadata import version
+
+VERSION = version("zward")

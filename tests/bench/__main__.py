@@ -1,0 +1,106 @@
+"""`make bench`: what zward costs and how fast it is, on this machine, in one run. `--json` for programs."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from bench.latency import Latency
+from bench.latency import measure as measure_latency
+from bench.machine import facts
+from bench.restart import Restart
+from bench.restart import measure as measure_restart
+from bench.throughput import Throughput
+from bench.throughput import measure as measure_throughput
+from e2e.wire import World
+from namespaces import why_not
+from rich.console import Console
+from rich.table import Table
+
+PARTS = ("throughput", "latency", "restart")
+
+
+def main() -> int:
+    asked = _asked()
+    if reason := why_not():
+        print(f"{reason}; the cure: sudo make bench", file=sys.stderr)
+        return 1
+    console = Console(stderr=asked.json)
+    found: dict[str, Any] = {"machine": facts()}
+    console.print(" · ".join(f"{name} {value}" for name, value in found["machine"].items()))
+    for part in asked.only or PARTS:
+        with console.status(f"measuring {part}"), World() as world:
+            table, figures = _measure(part, world, asked)
+        console.print(table)
+        found[part] = [asdict(figure) for figure in figures]
+    if asked.json:
+        print(json.dumps(found, indent=2))
+    return 0
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="figures on stdout, tables on stderr")
+    parser.add_argument("--only", action="append", choices=PARTS, help="one part; may be given again")
+    parser.add_argument("--rounds", type=int, default=3, help="of throughput; the median counts (default 3)")
+    parser.add_argument("--bans", type=int, default=50, help="that latency is measured over (default 50)")
+    return parser.parse_args()
+
+
+def _measure(
+    part: str, world: World, asked: argparse.Namespace
+) -> tuple[Table, Sequence[Throughput | Latency | Restart]]:
+    match part:
+        case "throughput":
+            lines = list(measure_throughput(world, asked.rounds))
+            return _throughput(lines, asked.rounds), lines
+        case "latency":
+            latency = measure_latency(world, asked.bans)
+            return _latency(latency), [latency]
+        case _:
+            restart = measure_restart(world)
+            return _restart(restart), [restart]
+
+
+def _throughput(rows: Iterable[Throughput], rounds: int) -> Table:
+    title = f"Log lines by TCP, read and judged (observing, median of {rounds})"
+    columns = ("failures", "framing", "lines", "lines/CPU-s", "lines/s", "events/failure", "would ban", "MB")
+    table = _table(title, *columns)
+    for row in rows:
+        table.add_row(
+            *(f"{row.failures:.0%}", row.framing, f"{row.lines:,}", f"{row.per_cpu_second:,.0f}"),
+            *(f"{row.per_second:,.0f}", f"{row.told:.3f}", f"{row.would_ban:,}", f"{row.megabytes:.0f}"),
+        )
+    return table
+
+
+def _latency(row: Latency) -> Table:
+    title = f"Deciding line sent → attacker's first dropped SYN ({row.rounds} bans)"
+    table = _table(title, "p50", "p99", "slowest", "between two SYNs (resolution)")
+    table.add_row(*(f"{seconds * 1e3:.2f} ms" for seconds in (row.p50, row.p99, row.slowest, row.gap_p50)))
+    return table
+
+
+def _restart(row: Restart) -> Table:
+    table = _table(f"{row.bans:,} bans", "", "")
+    table.add_row("first line → last ban in the kernel", f"{row.decided:.1f} s")
+    table.add_row("after kill -9, in the kernel", f"{row.in_kernel_while_down:,}")
+    table.add_row("exec → /readyz", f"{row.ready:.2f} s")
+    table.add_row("exec → `zward bans` has listed them", f"{row.listed:.2f} s")
+    table.add_row("after the restart, in the kernel", f"{row.in_kernel_after:,}")
+    table.add_row("a banned attacker's SYNs meanwhile: sent, let through", f"{row.knocks}, {row.let_through}")
+    table.add_row("memory of zward", f"{row.megabytes:.0f} MB")
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", show_header=any(columns))
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("", "framing") else "right")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from story import address, nets
+
+from appliance.address import Net
+from appliance.judge.bans import OPERATOR, Bans, Ladder
+from appliance.model import Ban
+
+SOURCE = address("203.0.113.9")
+AROUND = next(iter(nets("203.0.113.0/24").networks))
+LADDER = Ladder()
+
+
+def ban(net=SOURCE, until=100.0, **facts):
+    return Ban(net, 0.0, until, "guessing", "a reason", **facts)
+
+
+def test_ban_covers_until_its_end_and_no_longer():
+    bans = Bans(b"seed")
+    bans.add(ban())
+
+    assert bans.covering(SOURCE, 99.9) == ban()
+    assert bans.covering(SOURCE, 100.0) is None
+    assert len(bans) == 0
+
+
+def test_network_ban_covers_the_addresses_inside_and_not_the_other_way_round():
+    bans = Bans(b"seed")
+    bans.add(ban(AROUND))
+
+    assert bans.covering(SOURCE, 0.0) == ban(AROUND)
+    bans.lift(AROUND, 0.0)
+    bans.add(ban(SOURCE))
+    assert bans.covering(AROUND, 0.0) is None
+
+
+def test_of_two_bans_the_longer_is_named():
+    bans = Bans(b"seed")
+    bans.add(ban(SOURCE, 50.0))
+    bans.add(ban(AROUND, 100.0))
+
+    assert bans.covering(SOURCE, 0.0) == ban(AROUND, 100.0)
+
+
+def test_shorter_ban_does_not_replace_a_longer_one():
+    bans = Bans(b"seed")
+    bans.add(ban(until=100.0))
+    bans.add(ban(until=50.0))
+
+    assert bans.covering(SOURCE, 60.0) == ban(until=100.0)
+
+
+def test_longer_ban_outlives_the_end_of_the_one_it_replaced():
+    bans = Bans(b"seed")
+    bans.add(ban(until=50.0))
+    bans.add(ban(until=100.0))
+
+    assert bans.in_force(60.0) == [ban(until=100.0)]
+
+
+def test_lifting_a_network_lifts_every_ban_inside():
+    bans = Bans(b"seed")
+    bans.add(ban())
+    bans.add(ban(AROUND))
+    bans.add(ban(address("198.51.100.1")))
+
+    assert set(bans.lift(AROUND, 0.0)) == {ban(), ban(AROUND)}
+    assert bans.in_force(0.0) == [ban(address("198.51.100.1"))]
+
+
+def test_lifted_ban_does_not_make_the_next_one_longer():
+    bans = Bans(b"seed")
+    bans.open(SOURCE, "guessing", "", 0.0, 0, LADDER)
+    bans.lift(SOURCE, 1.0)
+
+    assert bans.open(SOURCE, "guessing", "", 2.0, 0, LADDER).step == 0
+
+
+def test_detector_may_begin_higher_on_the_ladder():
+    assert Bans(b"seed").open(SOURCE, "spraying", "", 0.0, 2, LADDER).step == 2
+
+
+def test_restored_history_lets_the_ladder_go_on():
+    bans = Bans(b"seed")
+    bans.restore([], [ban(step=2), replace(ban(until=50.0), step=0)])
+
+    assert bans.open(SOURCE, "guessing", "", 200.0, 0, LADDER).step == 3
+
+
+def test_ban_by_hand_has_no_part_in_the_ladder():
+    bans = Bans(b"seed")
+    bans.restore([replace(ban(), detector=OPERATOR)], [])
+
+    assert bans.open(SOURCE, "guessing", "", 200.0, 0, LADDER).step == 0
+
+
+def test_what_the_ladder_remembers_is_bounded_and_counted():
+    bans = Bans(b"seed", remembered=2)
+    for host in range(3):
+        bans.open(address(f"203.0.113.{host}"), "guessing", "", 0.0, 0, LADDER)
+
+    assert bans.forgotten == 1
+    assert len(bans) == 3
+
+
+def test_jitter_depends_on_the_seed_and_on_nothing_that_passes():
+    lengths = [
+        round(Bans(seed).open(SOURCE, "guessing", "", now, 0, LADDER).until - now, 6)
+        for seed, now in ((b"one", 0.0), (b"one", 1000.0), (b"two", 0.0))
+    ]
+
+    assert lengths[0] == lengths[1]
+    assert lengths[0] != lengths[2]
+
+
+@given(st.binary(min_size=4, max_size=4), st.integers(0, 4))
+def test_jitter_is_at_most_a_tenth(packed, step):
+    length = Bans(b"seed").open(Net(packed, 32), "guessing", "", 0.0, step, LADDER).until
+
+    assert 0.9 * LADDER.steps[step] <= length <= 1.1 * LADDER.steps[step]

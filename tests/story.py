@@ -1,0 +1,94 @@
+"""A story: who tries what, when, and what the judge says of it. Times are seconds since the story began."""
+
+from dataclasses import replace
+
+from appliance.address import Net, NetSet, parse_address, parse_network
+from appliance.judge.judge import Judge
+from appliance.judge.policy import Policy
+from appliance.model import AuthEvent, Banned, Evidence, Mode, Outcome, Protocol, Verdict
+
+START = 1_700_000_000.0
+ANA = "ana@example.com"
+BOB = "bob@example.com"
+SOURCE = "203.0.113.9"
+
+ENFORCE = Policy(mode=Mode.ENFORCE)
+
+
+def address(text: str) -> Net:
+    found = parse_address(text.encode())
+    assert found is not None
+    return found
+
+
+def nets(*texts: str) -> NetSet:
+    return NetSet(parse_network(text) for text in texts)
+
+
+def line(
+    at: float,
+    *,
+    rule: str = "audit-bad-password",
+    outcome: Outcome = Outcome.BAD_PASSWORD,
+    source: str | None = SOURCE,
+    account: str | None = ANA,
+    protocol: Protocol = Protocol.IMAP,
+    evidence: Evidence = Evidence.STRONG,
+    session: str | None = None,
+    count: int = 1,
+) -> AuthEvent:
+    """One event; the rule's first word is its program."""
+    return AuthEvent(
+        time=START + at,
+        outcome=outcome,
+        rule=rule,
+        source=None if source is None else address(source),
+        account=account,
+        protocol=protocol,
+        evidence=evidence,
+        sender="192.0.2.1",
+        host="mx1",
+        program=rule.partition("-")[0],
+        line=b"",
+        session=session,
+        count=count,
+    )
+
+
+def smtp_attempt(at: float, source: str = SOURCE, account: str = ANA, session: str = "mx1/7") -> list[AuthEvent]:
+    """All lines of one wrong password over SMTP, in the order in which they are usually written."""
+    plain = line(at, source=source, account=account, protocol=Protocol.SMTP)
+    forgeable = replace(plain, evidence=Evidence.WEAK, program="mailbox")
+    return [
+        plain,
+        replace(forgeable, rule="mailbox-account-bad-password"),
+        replace(forgeable, rule="mailbox-soap-bad-password"),
+        replace(forgeable, rule="saslauthd-zimbra", program="saslauthd", source=None, time=plain.time + 1),
+        replace(forgeable, rule="saslauthd-failure", program="saslauthd", source=None, time=plain.time + 1),
+        replace(plain, rule="postfix-sasl", program="postfix", account=None, session=session, time=plain.time + 1),
+    ]
+
+
+class Story:
+    """A judge and a clock that follows the events."""
+
+    def __init__(self, policy: Policy = ENFORCE) -> None:
+        self.judge = Judge(policy, b"a seed for tests")
+        self.now = START
+
+    def tells(self, event: AuthEvent, now: float | None = None) -> list[Verdict]:
+        """A line arrives: when it is dated, or at the second `now` of the story."""
+        self.now = max(self.now, event.time) if now is None else START + now
+        return self.judge.judge(event, self.now)
+
+    def fails(self, at: float, *, now: float | None = None, **facts: object) -> Verdict:
+        """One failed login, told by one line. The verdict that is about its source."""
+        return self.tells(line(at, **facts), now)[-1]  # type: ignore[arg-type]
+
+    def logs_in(self, at: float, **facts: object) -> Verdict:
+        return self.fails(at, rule="audit-success", outcome=Outcome.SUCCESS, **facts)
+
+    def bans(self, events: list[AuthEvent]) -> list[Banned]:
+        """The bans that a number of events lead to."""
+        told = [verdict for event in events for verdict in self.tells(event)]
+        return [verdict for verdict in told if isinstance(verdict, Banned)]
