@@ -84,12 +84,14 @@ class Daemon:
         self._open = contextlib.AsyncExitStack()
         """What is open, to be closed in the reverse order."""
         self._stopping = asyncio.Event()
+        self._reload_asked = asyncio.Event()
         self._reloading = asyncio.Lock()
 
     # Start
 
     async def start(self) -> None:
         """Open everything in the order in which it is needed. Raises StartError, with nothing left open."""
+        self._heed_signals()
         try:
             await self._open_store()
             self.gate = await self._built_gate()
@@ -104,6 +106,12 @@ class Daemon:
         self.metrics.reload_ok.set(1)
         self.metrics.set_mode(self.mode_in_force())
         self.metrics.watch(self._read_figures)
+
+    def _heed_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
 
     async def _open_store(self) -> None:
         self._store = await Store.open(self.config.store.path, time.time(), self.config.store.evidence_bytes)
@@ -186,18 +194,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reloads."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
-        reloads: set[asyncio.Task[Any]] = set()
-
-        def reload_soon() -> None:
-            task = loop.create_task(self._reload_told())
-            reloads.add(task)
-            task.add_done_callback(reloads.discard)
-
-        loop.add_signal_handler(signal.SIGHUP, reload_soon)
-        works = [self.gate.run(), self._poll_counters(), self._reconcile(), self._refresh_names()]
+        works = [self.gate.run(), self._reloads(), self._poll_counters(), self._reconcile(), self._refresh_names()]
         tasks = [asyncio.create_task(work) for work in works]
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -240,16 +237,19 @@ class Daemon:
             self._reload_counted(success=True)
             return Reloaded(lifted, _needs_restart(old, config))
 
-    async def _reload_told(self) -> None:
-        """The reload that a SIGHUP asks for: its outcome goes to the log."""
-        try:
-            reloaded = await self.reload()
-        except (ConfigError, RuleError, OSError) as fault:
-            log.error("not reloaded, the old configuration stays in force:\n%s", fault)
-            return
-        log.warning("reloaded")
-        for key in reloaded.needs_restart:
-            log.warning("%s takes effect at the next start", key)
+    async def _reloads(self) -> None:
+        """Do the reloads that SIGHUPs ask for; their outcome goes to the log."""
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            try:
+                reloaded = await self.reload()
+            except (ConfigError, RuleError, OSError) as fault:
+                log.error("not reloaded, the old configuration stays in force:\n%s", fault)
+                continue
+            log.warning("reloaded")
+            for key in reloaded.needs_restart:
+                log.warning("%s takes effect at the next start", key)
 
     def _reload_counted(self, *, success: bool) -> None:
         self.metrics.reloads.labels("success" if success else "failure").inc()

@@ -10,9 +10,10 @@ import asyncio
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
 from time import monotonic
+from typing import Any
 
 from appliance.address import Net, source_of
 from appliance.clocks import Clocks
@@ -169,7 +170,7 @@ class Gate:
             self._ban_due.clear()
             while self._wanted:
                 batch = [self._wanted.pop(net) for net in list(self._wanted)[:MAX_BATCH]]
-                await self._enforce_batch(batch)
+                await _finished(self._enforce_batch(batch))
 
     async def _enforce_batch(self, batch: list[Wanted]) -> None:
         now = self._clock()
@@ -197,7 +198,7 @@ class Gate:
             await self._write_due.wait()
             self._write_due.clear()
             while self._unwritten or self._evidence:
-                await self._write_batch()
+                await _finished(self._write_batch())
 
     async def _write_batch(self) -> None:
         bans = self._unwritten[:STORE_BATCH]
@@ -286,3 +287,13 @@ class Gate:
             log.warning("the firewall answers again")
         self.firewall_fault = ""
         self._metrics.degraded.labels("firewall").set(0)
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """Let a batch that has begun end, even if we are cancelled meanwhile: half a batch would be lost."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

@@ -11,11 +11,11 @@ class Outcome(StrEnum):
     """What happened at a login, as the log tells it."""
 
     SUCCESS = "success"
-    BAD_PASSWORD = "bad_password"
+    BAD_PASSWORD = "bad_password"  # noqa: S105 - an outcome, no secret
     UNKNOWN_ACCOUNT = "unknown_account"
     ACCOUNT_LOCKED = "account_locked"
     ACCOUNT_INACTIVE = "account_inactive"
-    ADMIN_BAD_PASSWORD = "admin_bad_password"
+    ADMIN_BAD_PASSWORD = "admin_bad_password"  # noqa: S105
     SECOND_FACTOR_FAILED = "second_factor_failed"
     AUTH_INCOMPLETE = "auth_incomplete"
     PROTOCOL_ABUSE = "protocol_abuse"

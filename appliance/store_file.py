@@ -194,12 +194,13 @@ def _create(path: Path) -> None:
 
 
 async def _prepare(writer: aiosqlite.Connection, path: Path) -> None:
+    version = await _recognise(writer, path)
     await writer.execute("PRAGMA journal_mode = WAL")
     await writer.execute("PRAGMA synchronous = FULL")  # a ban that was acknowledged survives a power cut
     await writer.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
     await writer.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     await writer.execute("PRAGMA temp_store = MEMORY")
-    await _migrate(writer, path)
+    await _migrate(writer, version)
     for table in CRITICAL:
         rows = await writer.execute_fetchall(f"PRAGMA quick_check({table})")
         for (finding,) in rows:
@@ -207,12 +208,17 @@ async def _prepare(writer: aiosqlite.Connection, path: Path) -> None:
                 raise _DamagedError(finding)
 
 
-async def _migrate(writer: aiosqlite.Connection, path: Path) -> None:
+async def _recognise(writer: aiosqlite.Connection, path: Path) -> int:
+    """How many migrations the file has seen; raises StoreError where it is not ours to touch."""
     version = await _number(writer, "PRAGMA user_version")
     if version > len(MIGRATIONS):
         raise StoreError(f"{path}: of version {version}; this zward knows versions up to {len(MIGRATIONS)}")
     if not version and await _number(writer, "SELECT count(*) FROM sqlite_master"):
         raise StoreError(f"{path}: a database of some other program")
+    return version
+
+
+async def _migrate(writer: aiosqlite.Connection, version: int) -> None:
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
         try:
             await writer.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT")

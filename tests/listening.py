@@ -10,9 +10,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-COMMAND = [sys.executable, "-m", "appliance.cli.listen"]
+COMMAND = [str(Path(sys.executable).with_name("zward")), "listen"]
 PATIENCE = 20.0
 """Seconds to wait for what must come; only a defect makes anybody wait that long."""
 

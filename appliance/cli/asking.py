@@ -1,8 +1,10 @@
 """How a command talks to the running daemon: HTTP over the admin socket, and what an error becomes."""
 
+import contextlib
 import http.client
 import json
 import socket
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -14,9 +16,11 @@ from appliance.cli.options import (
     REFUSED,
     UNREACHABLE,
     USAGE,
-    config_of,
     leave,
 )
+from appliance.config.faults import ConfigError
+from appliance.config.load import find, load
+from appliance.config.schema import Admin
 
 ANSWER_SECONDS = 60.0
 """How long an answer may take: `unban` and a reload ask the kernel, and a listing of a million takes long."""
@@ -39,7 +43,7 @@ def ask(
     config: Path | None, method: str, path: str, wish: dict[str, Any] | None = None, query: dict[str, str] | None = None
 ) -> Any:
     """Ask the daemon that the configuration names. Ends the command where it is not reached or says no."""
-    address = config_of(config).admin.socket
+    address = _socket_of(find(config))
     connection = _Connection(address)
     target = f"{path}?{urlencode(query)}" if query else path
     try:
@@ -55,3 +59,15 @@ def ask(
     if answer.status != 200:
         leave(body.get("error", f"answered {answer.status}"), _CODES.get(answer.status, FAILED))
     return body
+
+
+def _socket_of(path: Path | None) -> Path:
+    """Where the daemon listens. A broken configuration must not keep anybody from lifting a ban: the daemon still
+    runs by the one before, so only the socket's place is looked for in it."""
+    try:
+        return load(path).admin.socket
+    except ConfigError:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            assert path is not None
+            return Path(tomllib.loads(path.read_text(encoding="utf-8"))["admin"]["socket"])
+        return Admin().socket

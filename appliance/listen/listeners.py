@@ -65,6 +65,9 @@ class Listeners:
                 await self.close_one(listener)
             raise
         self.senders.networks = networks
+        for listener in self.opened:
+            if isinstance(listener, TcpListener):
+                listener.end_unlisted()
         for place, listener in standing.items():
             if place not in wanted:
                 await self.close_one(listener)

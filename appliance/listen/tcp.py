@@ -107,6 +107,11 @@ class TcpListener:
             connection.end()
         await asyncio.sleep(0)  # their sockets are closed in the loop's next turn
 
+    def end_unlisted(self) -> None:
+        """End the connections of senders that a reload has struck off the list."""
+        for connection in list(self.connections):
+            connection.end_if_unlisted()
+
     def take(self, blocks: list[Block], sender: str) -> None:
         """Hand blocks upward."""
         for block in blocks:
@@ -173,6 +178,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._sender is not None:
             self._listener.take(self._framer.close(), self._sender)
             self._abort()
+
+    def end_if_unlisted(self) -> None:
+        """Close where the sender may not send any more; what came before it was struck off is taken."""
+        if self._sender is not None and self._listener.senders.admitted(self._sender) is None:
+            self._listener.count("sender_refused", 1)
+            self.end()
 
     def end_if_slow(self, now: float) -> None:
         """Close where a frame began too long ago; what there is of it is thrown away."""

@@ -5,6 +5,7 @@ RSYSLOG_ForwardFormat write RFC 3339.
 """
 
 import re
+from calendar import isleap
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 
@@ -74,8 +75,7 @@ def _nearest(found: re.Match[bytes], today: int, zone: tzinfo) -> float | None:
     this_year = datetime.fromtimestamp(noon, UTC).year
     moments: list[float] = []
     for candidate in [int(year)] if year else range(this_year - 1, this_year + 2):
-        leap_day = month == b"Feb" and day == b"29" and (candidate % 4 or candidate % 400 in (100, 200, 300))
-        if not leap_day:
+        if month != b"Feb" or day != b"29" or isleap(candidate):
             moment = datetime(candidate, _MONTHS[month], int(day), int(hour), int(minute), int(second), micros, zone)
             moments.append(moment.timestamp())
     return min(moments, key=lambda moment: abs(moment - noon), default=None)

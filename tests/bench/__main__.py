@@ -88,7 +88,7 @@ def _restart(row: Restart) -> Table:
     table.add_row("first line → last ban in the kernel", f"{row.decided:.1f} s")
     table.add_row("after kill -9, in the kernel", f"{row.in_kernel_while_down:,}")
     table.add_row("exec → /readyz", f"{row.ready:.2f} s")
-    table.add_row("exec → `zward bans` has listed them", f"{row.listed:.2f} s")
+    table.add_row("exec → `zward status` has counted them", f"{row.answered:.2f} s")
     table.add_row("after the restart, in the kernel", f"{row.in_kernel_after:,}")
     table.add_row("a banned attacker's SYNs meanwhile: sent, let through", f"{row.knocks}, {row.let_through}")
     table.add_row("memory of zward", f"{row.megabytes:.0f} MB")

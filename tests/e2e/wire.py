@@ -40,7 +40,7 @@ def wait_until(what: str, look: Callable[[], T], seconds: float = 15.0) -> T:
     deadline = time.monotonic() + seconds
     while not (answer := look()):
         assert time.monotonic() < deadline, f"{seconds:g} s were not enough until {what}"
-        time.sleep(0.02)
+        time.sleep(0.03)
     return answer
 
 

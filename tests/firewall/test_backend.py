@@ -45,7 +45,7 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
         await helper.open()
 
         async def wait(gone: Net) -> None:
-            while gone in await helper.banned():  # noqa: ASYNC110 (the kernel forgets without a word)
+            while gone in await helper.banned():
                 await asyncio.sleep(0.02)
 
         try:

@@ -35,7 +35,7 @@ def stand_in(script: str) -> tuple[str, ...]:
 
 async def started_again(backend: HelperBackend, times: int = 1) -> None:
     """Return once a new helper serves."""
-    while backend.restarts < times or backend.pid is None:  # noqa: ASYNC110 (nobody tells)
+    while backend.restarts < times or backend.pid is None:
         await asyncio.sleep(0.01)
     await backend.open()
 
@@ -105,7 +105,7 @@ async def test_a_helper_that_cannot_come_back_leaves_an_error_and_closes_cleanly
     backend._command = ("/nonexistent",)
     assert backend.pid
     os.kill(backend.pid, signal.SIGKILL)
-    while backend.pid:  # noqa: ASYNC110 (nobody tells)
+    while backend.pid:
         await asyncio.sleep(0.01)
     with pytest.raises(BackendError):
         await backend.banned()

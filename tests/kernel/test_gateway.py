@@ -7,7 +7,7 @@ the banned client's connection is still open, another client's is answered.
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
@@ -40,16 +40,26 @@ class Site:
     gateway: Namespace
     mailhost: Namespace
     clients: Namespace
+    talks: "list[Talk]" = field(default_factory=list)
+    """Closed at the end of the test."""
 
     async def connect(self, source: str, port: int) -> "Talk":
         """Begin a connection from `source` to the mail host; the first SYN is on its way."""
-        return await Talk.begin(self.clients, source, MAILHOST[family(source)], port)
+        return await self.begin(self.clients, source, MAILHOST[family(source)], port)
+
+    async def begin(self, where: Namespace, source: str, target: str, port: int) -> "Talk":
+        with where.entered():
+            made = socket.socket(socket.AF_INET if family(source) == 4 else socket.AF_INET6)
+        made.setblocking(False)
+        made.bind((source, 0))
+        connecting = asyncio.create_task(asyncio.get_running_loop().sock_connect(made, (target, port)))
+        self.talks.append(Talk(made, connecting))
+        await asyncio.sleep(0)
+        return self.talks[-1]
 
     async def answered(self, source: str, port: int) -> None:
-        """Connect, have the server's answer, hang up. Waits as long as the test may run."""
-        talk = await self.connect(source, port)
-        await talk.answered()
-        talk.close()
+        """Connect and have the server's answer. Waits as long as the test may run."""
+        await (await self.connect(source, port)).answered()
 
     async def refused(self, source: str, *ports: int) -> None:
         """The SYN of this source is dropped at every one of these ports, and counted there."""
@@ -57,8 +67,6 @@ class Site:
         talks = [await self.connect(source, port) for port in ports]
         await self.dropped_more(before, *ports)
         assert not any(talk.connected.done() for talk in talks)
-        for talk in talks:
-            talk.close()
 
     async def dropped_more(self, before: Mapping[int, int], *ports: int) -> None:
         """Return once each of these counters has risen."""
@@ -75,17 +83,8 @@ class Talk:
     socket: socket.socket
     connected: asyncio.Task[None]
 
-    @classmethod
-    async def begin(cls, where: Namespace, source: str, target: str, port: int) -> "Talk":
-        with where.entered():
-            made = socket.socket(socket.AF_INET if family(source) == 4 else socket.AF_INET6)
-        made.setblocking(False)
-        made.bind((source, 0))
-        connecting = asyncio.create_task(asyncio.get_running_loop().sock_connect(made, (target, port)))
-        await asyncio.sleep(0)
-        return cls(made, connecting)
-
     async def answered(self) -> None:
+        """Be connected, say something and hear it again."""
         await self.connected
         await self.say(b"x")
         assert await asyncio.get_running_loop().sock_recv(self.socket, 10) == b"x"
@@ -160,9 +159,12 @@ async def site() -> AsyncIterator[Site]:
         await backend.open()
         servers = await serve(mailhost, list(MAILHOST.values()), [*EXPOSED_PORTS, OTHER_PORT])
         servers += await serve(clients, [ATTACKER, ATTACKER6], [25])
+        made = Site(backend, gateway, mailhost, clients)
         try:
-            yield Site(backend, gateway, mailhost, clients)
+            yield made
         finally:
+            for talk in made.talks:
+                talk.close()
             for server in servers:
                 server.close()
             await backend.close()
@@ -196,8 +198,6 @@ async def test_a_connection_that_stands_gets_nothing_through_after_the_ban(site:
     await free.answered()
     with pytest.raises(BlockingIOError):
         banned.socket.recv(100)
-    banned.close()
-    free.close()
 
 
 @pytest.mark.asyncio
@@ -256,9 +256,7 @@ async def test_a_port_that_is_not_exposed_is_none_of_our_business(site: Site) ->
 @pytest.mark.parametrize("target", [ATTACKER, ATTACKER6])
 async def test_the_mail_host_itself_still_delivers_to_a_banned_host(site: Site, target: str) -> None:
     await site.backend.ban(for_an_hour(target))
-    talk = await Talk.begin(site.mailhost, MAILHOST[family(target)], target, 25)
-    await talk.answered()
-    talk.close()
+    await (await site.begin(site.mailhost, MAILHOST[family(target)], target, 25)).answered()
 
 
 @pytest.mark.asyncio
@@ -270,10 +268,9 @@ async def test_bans_hold_while_the_table_is_loaded_again_and_while_no_helper_liv
     await site.backend.close()
     orphan = await site.connect(ATTACKER, 25)
     counter = ("nft", "list", "counter", "inet", "zward", "dropped_25")
-    while f"packets {counted} " in site.gateway.run(*counter):  # noqa: ASYNC110 (the kernel does not tell)
+    while f"packets {counted} " in site.gateway.run(*counter):
         await asyncio.sleep(0.01)
     assert not orphan.connected.done()
-    orphan.close()
     await site.answered(NEIGHBOUR, 25)
     await site.backend.open()
     assert (await site.backend.dropped())[25] > counted

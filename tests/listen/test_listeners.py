@@ -4,9 +4,9 @@ import asyncio
 import socket
 
 import pytest
-from intake import Intake, taking
+from intake import PATIENCE, Intake, taking
 
-from appliance.address import NetSet
+from appliance.address import NetSet, parse_network
 from appliance.config.values import Endpoint
 from appliance.listen.listeners import open_listeners
 
@@ -52,3 +52,33 @@ async def test_drops_of_a_closed_listener_are_not_forgotten() -> None:
                 sock.sendto(b"x" * 500, intake.address("udp"))
         await intake.listeners.close_one(udp)
         assert intake.listeners.dropped == 300 - len(intake.frames) > 0
+
+
+async def test_a_sender_struck_off_the_list_loses_its_connection() -> None:
+    async with taking("127.0.0.0/8") as intake:
+        host, port = intake.address("tcp")
+        staying = await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0))
+        leaving = await asyncio.open_connection(host, port, local_addr=("127.0.0.3", 0))
+        for _, writer in (staying, leaving):
+            writer.write(b"<1>a\n")
+        await intake.until(frames=2)
+        endpoints = {each.transport: [each.endpoint] for each in intake.listeners.opened}
+        await intake.listeners.adopt(**endpoints, networks=NetSet([parse_network("127.0.0.2")]))
+        assert await asyncio.wait_for(leaving[0].read(), PATIENCE) == b""
+        staying[1].write(b"<1>b\n")
+        await intake.until(frames=3, sender_refused=1)
+        for _, writer in (staying, leaving):
+            writer.close()
+
+
+async def test_a_reload_that_cannot_have_an_endpoint_changes_nothing() -> None:
+    async with taking() as intake:
+        standing = list(intake.listeners.opened)
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            wanted = [Endpoint("127.0.0.1", 0), Endpoint("127.0.0.1", taken.getsockname()[1])]
+            with pytest.raises(OSError, match="Address already in use"):
+                await intake.listeners.adopt([], wanted, NetSet())
+        assert intake.listeners.opened == standing
+        assert len(intake.listeners.senders.networks) == 2

@@ -10,8 +10,16 @@ from appliance.read.reader import Reader
 
 FILES = load_rules()
 READER = Reader(FILES.rules, SAMPLE_TRUST)
-PIECES = [b"] [", b"];", b";", b";;", b"], ", b"[x], ", b" security - ", b"a ", b".", b"\\", b'"', b", client: 203.0.113.66:1, server: x",
-          b" while in mail zmauth state", b"(", b" - ", b"://", b"error=authentication failed for [", b", sasl_username=", b"oip=203.0.113.66;"]  # fmt: skip
+PIECES = [
+    *(b"] [", b"];", b";", b";;", b"], ", b"[x], ", b" security - ", b"a ", b".", b"\\", b'"', b"(", b" - ", b"://"),
+    *(
+        b", client: 203.0.113.66:1, server: x",
+        b" while in mail zmauth state",
+        b", sasl_username=",
+        b"oip=203.0.113.66;",
+    ),
+    b"error=authentication failed for [",
+]
 SMALL, LARGE = 8_000, 32_000
 
 

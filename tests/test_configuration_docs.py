@@ -1,0 +1,51 @@
+"""docs/configuration.md and the installed example say what the program does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from appliance.config.checks import warnings
+from appliance.config.load import load, parse
+from appliance.config.schema import Config, keys
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+EXAMPLE = ROOT / "image" / "zward.toml"
+
+ROWS = re.findall(r"^\| `([a-z_.-]+)` \| `(.+?)` \| (.+) \|$", PAGE, re.MULTILINE)
+EXAMPLES = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_explains_every_key_once_in_the_order_of_the_schema() -> None:
+    assert [key for key, _, _ in ROWS] == [".".join(key) for key in keys()]
+
+
+def test_the_defaults_on_the_page_are_those_of_the_schema() -> None:
+    text = "\n".join(f"{key} = {default}" for key, default, _ in ROWS)
+
+    assert parse(text, "docs/configuration.md") == Config()
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_examples_on_the_page_load(text: str) -> None:
+    assert parse(text, "docs/configuration.md") != Config()
+
+
+def test_the_page_has_examples() -> None:
+    assert len(EXAMPLES) == 2
+
+
+def test_the_installed_example_sets_every_key_and_changes_no_default_but_the_sites() -> None:
+    config, default = load(EXAMPLE), Config()
+    text = EXAMPLE.read_text(encoding="utf-8")
+
+    assert (config.detect, config.ladder, config.store) == (default.detect, default.ladder, default.store)
+    assert config.mode == default.mode
+    assert warnings(config) == []
+    assert {key[-1] for key in keys() if key[-1] not in text} <= {
+        "frame_limit",
+        "connections",
+        "connections_per_sender",
+        "frame_timeout",
+    }

@@ -1,0 +1,249 @@
+"""The loop: frames in, bans in the firewall and in the store, and what happens when either fails."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lines import NOISE, audit_failure, mailbox_failure
+
+from appliance.address import Net, NetSet, parse_network
+from appliance.config.rule_files import SAMPLE_TRUST, load_rules
+from appliance.firewall.backend import BackendError, Element, Refused
+from appliance.firewall.observe import ObserveBackend
+from appliance.gate import Gate
+from appliance.judge.judge import Judge
+from appliance.judge.policy import Policy
+from appliance.metrics import Metrics
+from appliance.model import Mode
+from appliance.read.frames import join_datagrams
+from appliance.read.reader import Reader
+from appliance.store import EvidenceLine, Store, StoreError
+
+RULES = load_rules().rules
+SOURCE = "198.51.100.7"
+SENDER = "192.0.2.10"
+
+
+class Faulty(ObserveBackend):
+    """An observing backend that fails as often as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(time.monotonic)
+        self.failures = 0
+        self.batches: list[int] = []
+
+    async def ban(self, bans: Sequence[Element]) -> list[Refused]:
+        self.batches.append(len(bans))
+        if self.failures:
+            self.failures -= 1
+            raise BackendError("the helper is gone")
+        return await super().ban(bans)
+
+
+@dataclass
+class World:
+    gate: Gate
+    backend: Faulty
+    store: Store
+    metrics: Metrics
+
+    def receive(self, *frames: bytes) -> None:
+        block = join_datagrams(frames, 65536, lambda _reason, _number: None)
+        assert block is not None
+        self.gate.receive(block, SENDER, "udp")
+
+    def value(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    async def until(self, condition) -> None:
+        async with asyncio.timeout(10):
+            while not await condition():
+                await asyncio.sleep(0.01)
+
+    async def banned(self) -> list[str]:
+        return [str(net) for net in await self.backend.banned()]
+
+
+@contextlib.asynccontextmanager
+async def world(path: Path, policy: Policy | None = None) -> AsyncIterator[World]:
+    policy = policy or Policy(mode=Mode.ENFORCE)
+    metrics, backend = Metrics(), Faulty()
+    store = await Store.open(path / "zward.db", time.time())
+    gate = Gate(Reader(RULES, SAMPLE_TRUST), Judge(policy, b"seed"), backend, store, metrics, time.time)
+    loop = asyncio.create_task(gate.run())
+    try:
+        yield World(gate, backend, store, metrics)
+    finally:
+        loop.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await loop
+        await store.close()
+
+
+def failures(number: int, source: str = SOURCE) -> list[bytes]:
+    return [audit_failure(source, time.time()) for _ in range(number)]
+
+
+@pytest.mark.asyncio
+async def test_the_sixth_failure_bans_in_the_firewall_and_in_the_store(tmp_path):
+    async with world(tmp_path) as here:
+        here.receive(*failures(5), NOISE)
+        assert await here.banned() == []
+
+        here.receive(*failures(1))
+
+        await here.until(lambda: _true_when(here, 1))
+        assert await here.banned() == [SOURCE]
+        bans = await here.store.bans_in_force(time.time())
+        assert bans[0].reason.startswith("6 points in 30 min (limit 6): 6 bad passwords on ana@example.com over imap")
+        assert here.value("zward_bans_total", detector="guessing", family="4") == 1
+        assert here.value("zward_frames_received_total", transport="udp") == 7
+        assert here.value("zward_frames_parsed_total") == 6
+
+
+async def _true_when(here: World, bans: int) -> bool:
+    known = await here.store.why(parse_network(SOURCE))
+    return (
+        len(await here.banned()) == bans
+        and len(await here.store.bans_in_force(time.time())) == bans
+        and bool(known.lines)
+    )
+
+
+@pytest.mark.asyncio
+async def test_forged_lines_alone_ban_nobody(tmp_path):
+    async with world(tmp_path) as here:
+        here.receive(*(mailbox_failure(SOURCE, time.time(), f"user{number}") for number in range(100)))
+        await asyncio.sleep(0)
+
+        assert here.gate.judge.bans_in_force(time.time()) == []
+
+
+@pytest.mark.asyncio
+async def test_bans_decided_together_go_together(tmp_path):
+    async with world(tmp_path) as here:
+        frames = [frame for number in range(200) for frame in failures(6, f"203.0.113.{number}")]
+        here.receive(*frames)
+
+        await here.until(lambda: _has(here, 200))
+        assert sum(here.backend.batches) == 200
+        assert len(here.backend.batches) <= 2
+
+
+async def _has(here: World, number: int) -> bool:
+    return len(await here.banned()) == number
+
+
+@pytest.mark.asyncio
+async def test_a_ban_that_the_firewall_did_not_take_is_tried_again_and_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("appliance.gate.RETRY_SECONDS", 0.02)
+    async with world(tmp_path) as here:
+        here.backend.failures = 3
+        here.receive(*failures(6))
+        await here.until(lambda: _fault_seen(here))
+        assert here.value("zward_degraded", part="firewall") == 1
+
+        await here.until(lambda: _has(here, 1))
+        await here.until(lambda: _no_fault(here))
+        assert here.value("zward_firewall_failures_total", operation="ban") == 3
+        assert here.value("zward_degraded", part="firewall") == 0
+
+
+async def _fault_seen(here: World) -> bool:
+    return here.gate.firewall_fault == "the helper is gone"
+
+
+async def _no_fault(here: World) -> bool:
+    return not here.gate.firewall_fault
+
+
+@pytest.mark.asyncio
+async def test_a_full_disk_delays_no_ban_and_loses_no_record(tmp_path, monkeypatch):
+    monkeypatch.setattr("appliance.gate.RETRY_SECONDS", 0.02)
+    async with world(tmp_path) as here:
+        write = here.store.add_bans
+        is_full = True
+
+        async def add_bans(bans):
+            if is_full:
+                raise StoreError("database or disk is full")
+            await write(bans)
+
+        monkeypatch.setattr(here.store, "add_bans", add_bans)
+        here.receive(*failures(6))
+        await here.until(lambda: _has(here, 1))
+        await here.until(lambda: _store_faulty(here))
+        assert here.value("zward_degraded", part="store") == 1
+
+        is_full = False
+        await here.until(lambda: _written(here))
+        assert here.gate.store_fault == ""
+
+
+async def _store_faulty(here: World) -> bool:
+    return here.gate.store_fault == "database or disk is full"
+
+
+async def _written(here: World) -> bool:
+    return len(await here.store.bans_in_force(time.time())) == 1 and not here.gate.store_fault
+
+
+@pytest.mark.asyncio
+async def test_a_line_that_breaks_the_judge_is_quarantined_and_the_next_is_judged(tmp_path, monkeypatch):
+    async with world(tmp_path) as here:
+        judge = here.gate.judge.judge
+
+        def broken_for_bob(event, now):
+            if event.account == "bob@example.com":
+                raise ZeroDivisionError("a fault of ours")
+            return judge(event, now)
+
+        monkeypatch.setattr(here.gate.judge, "judge", broken_for_bob)
+        here.receive(audit_failure(SOURCE, time.time(), "bob@example.com"), *failures(6))
+
+        await here.until(lambda: _has(here, 1))
+        assert here.value("zward_frame_faults_total", reason="quarantined") == 1
+        assert "ZeroDivisionError" in here.gate.doubts[0]
+
+
+@pytest.mark.asyncio
+async def test_a_ban_that_somebody_removed_is_put_back(tmp_path):
+    async with world(tmp_path) as here:
+        here.receive(*failures(6))
+        await here.until(lambda: _has(here, 1))
+        await here.backend.unban([parse_network(SOURCE)])
+
+        assert await here.gate.reconcile() == 1
+
+        await here.until(lambda: _has(here, 1))
+
+
+@pytest.mark.asyncio
+async def test_an_allow_listed_source_is_spared_and_told(tmp_path):
+    policy = Policy(mode=Mode.ENFORCE, allowlist=NetSet([parse_network("198.51.100.0/24")]))
+    async with world(tmp_path, policy) as here:
+        here.receive(*failures(50))
+
+        assert here.gate.judge.bans_in_force(time.time()) == []
+        assert here.value("zward_verdicts_total", detector="slow-guessing", verdict="spared") + here.value(
+            "zward_verdicts_total", detector="guessing", verdict="spared"
+        )
+
+
+@pytest.mark.asyncio
+async def test_a_flood_of_one_source_keeps_its_share_of_lines_and_counts_the_rest(tmp_path):
+    async with world(tmp_path) as here:
+        here.receive(*failures(500))
+        await here.until(lambda: _lines(here, 20))
+
+        assert here.value("zward_evidence_dropped_total") >= 400
+
+
+async def _lines(here: World, number: int) -> bool:
+    known = await here.store.why(Net(bytes((198, 51, 100, 7)), 32))
+    lines: list[EvidenceLine] = known.lines
+    return len(lines) == number
