@@ -182,6 +182,7 @@ class Gate:
             for wanted in batch:
                 self._wanted.setdefault(wanted.ban.net, wanted)
             await asyncio.sleep(RETRY_SECONDS)
+            await self._mend()
             return
         self._firewall_worked()
         for net, reason in refused:
@@ -269,11 +270,22 @@ class Gate:
             present = await self.backend.banned()
         except BackendError as fault:
             self._firewall_failed("list", fault)
-            return 0
+            if not await self._mend():
+                return 0
+            present = {}
         self._firewall_worked()
         missing = [ban for ban in self.judge.bans_in_force(self._clock()) if ban.net not in present]
         self.want(missing)
         return len(missing)
+
+    async def _mend(self) -> bool:
+        """Put back the table that somebody else may have removed; whether the firewall is in place now."""
+        try:
+            await self.backend.open()
+        except BackendError as fault:
+            self._firewall_failed("open", fault)
+            return False
+        return True
 
     def _firewall_failed(self, operation: str, fault: BackendError) -> None:
         self._metrics.firewall_faults.labels(operation).inc()

@@ -24,7 +24,8 @@ def audit_failure(source: str, time: float, account: str = "ana@example.com") ->
 
 
 def audit_success(source: str, time: float, account: str = "ana@example.com") -> bytes:
-    text = f"{stamp(time)} INFO  [ImapServer-7] [ip={source};cid=1;] security - cmd=Auth; account={account}; protocol=imap;"
+    line = f"{stamp(time)} INFO  [ImapServer-7] [ip={source};cid=1;] security - "
+    text = f"{line}cmd=Auth; account={account}; protocol=imap;"
     return syslog(time, "zimbra-audit", text)
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.address import Net, parse_address, parse_network, source_of
@@ -255,11 +255,13 @@ nets = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(nets)
 def test_a_network_survives_being_a_column(net: Net) -> None:
     assert net_of(key_of(net)) == net
 
 
+@settings(deadline=None)
 @given(nets, nets)
 def test_the_span_of_a_network_holds_exactly_the_networks_that_begin_in_it(net: Net, other: Net) -> None:
     below, last = span(net)

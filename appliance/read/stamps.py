@@ -36,8 +36,8 @@ _ZONED = re.compile(ISO[:-1])
 def seconds(stamp: bytes, now: float, zone: tzinfo) -> float | None:
     """Read a stamp of either layout; None where it is none, or names no moment (`hour 25`).
 
-    `zone` says what a stamp without a zone means. A stamp without a year is in the year that puts it nearest
-    to `now` (by the day: the choice matters half a year away).
+    `zone` says what a stamp without a zone means. A stamp without a year is of the last year that does
+    not put it more than two days ahead: a line of the past is an old line, and not one of next summer.
     """
     return _seconds(stamp, int(now // _DAY), zone)
 
@@ -60,22 +60,24 @@ def _seconds(stamp: bytes, today: int, zone: tzinfo) -> float | None:
             time: float | None = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
         else:
             found = _YEARLESS.fullmatch(stamp)
-            time = _nearest(found, today, zone) if found else None
+            time = _latest(found, today, zone) if found else None
     except (ValueError, OverflowError):  # hour 25, February 30; the first and last days of the calendar
         return None
     return time if time is not None and 0 <= time < _CALENDAR_END else None
 
 
-def _nearest(found: re.Match[bytes], today: int, zone: tzinfo) -> float | None:
+def _latest(found: re.Match[bytes], today: int, zone: tzinfo) -> float | None:
     month, day, year, hour, minute, second, fraction = found.groups(b"")
     if month not in _MONTHS:
         return None
-    noon = (today + 0.5) * _DAY
+    latest = (today + 2.5) * _DAY  # zones and a wrong clock put a line of now at most so far ahead
     micros = int(fraction[:6].ljust(6, b"0")) if fraction else 0
-    this_year = datetime.fromtimestamp(noon, UTC).year
+    this_year = datetime.fromtimestamp(latest, UTC).year
     moments: list[float] = []
-    for candidate in [int(year)] if year else range(this_year - 1, this_year + 2):
+    for candidate in [int(year)] if year else (this_year - 1, this_year):
         if month != b"Feb" or day != b"29" or isleap(candidate):
             moment = datetime(candidate, _MONTHS[month], int(day), int(hour), int(minute), int(second), micros, zone)
             moments.append(moment.timestamp())
-    return min(moments, key=lambda moment: abs(moment - noon), default=None)
+    if year:
+        return moments[0] if moments else None
+    return max((moment for moment in moments if moment <= latest), default=None)

@@ -1,7 +1,7 @@
 """Durations: read as written, written as read."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.config.durations import in_words, seconds
@@ -23,6 +23,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         seconds(text)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**9))
 def test_whole_seconds_survive_being_written(length: int) -> None:
     assert seconds(in_words(length)) == length

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.config.positions import Path, locate
@@ -146,6 +146,7 @@ def texts(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(["\n", "\r\n", "\n\n"])).join(lines)
 
 
+@settings(deadline=None)
 @given(texts())
 def test_every_key_that_tomllib_knows_is_on_the_line_that_names_it(text: str) -> None:
     lines = locate(text)
@@ -156,6 +157,7 @@ def test_every_key_that_tomllib_knows_is_on_the_line_that_names_it(text: str) ->
             assert line == text.count("\n", 0, text.index(path[-1])) + 1
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="[]{}=.,#'\"\\ \nab1"))
 def test_no_text_keeps_the_scanner_from_coming_to_an_end(text: str) -> None:
     try:

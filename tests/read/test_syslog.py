@@ -85,9 +85,12 @@ class TestTime:
             ("2024-03-01T00:00:00Z", b"Feb 29 12:00:00", "2024-02-29T12:00:00Z"),
             ("2026-11-21T19:00:00Z", b"Nov 21 19:00:00.25", "2026-11-21T19:00:00.25Z"),
             ("2026-11-21T19:00:00Z", b"Nov 1 19:00:00", "2026-11-01T19:00:00Z"),
+            ("2026-11-21T19:00:00Z", b"May  6 10:20:01", "2026-05-06T10:20:01Z"),
+            ("2026-11-21T19:00:00Z", b"Nov 22 10:00:00", "2026-11-22T10:00:00Z"),
+            ("2026-11-21T19:00:00Z", b"Nov 25 10:00:00", "2025-11-25T10:00:00Z"),
         ],
     )
-    def test_a_stamp_without_a_year_is_in_the_nearest_one(self, now: str, stamp: bytes, expected: str) -> None:
+    def test_a_stamp_without_a_year_is_of_the_last_year_that_is_not_ahead(self, now: str, stamp: bytes, expected: str) -> None:
         message = parse(b"<22>" + stamp + b" m t: x", moment(now))
         assert (message.time, message.host, message.faults) == (moment(expected), "m", ())
 
