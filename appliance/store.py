@@ -20,7 +20,7 @@ EVIDENCE_BYTES_IN_ALL = 2 << 30
 """Where the file stops to grow unless configured: five million lines."""
 
 BANS_KEPT = 1_000_000
-"""Ended bans that `why` can tell of: 300 MB. The oldest go first; a ban in force is never forgotten."""
+"""Ended bans that `why` can tell of: 140 MB. The oldest go first; a ban in force is never forgotten."""
 
 LIFTS_SECONDS = 400 * 86400
 """How long a tombstone is kept: far longer than the longest ban, which it may have to outlive."""
