@@ -35,7 +35,7 @@ from appliance.names import Names
 from appliance.read.origin import Trust
 from appliance.read.reader import Reader
 from appliance.read.rules import RuleSet
-from appliance.store import Store, StoreError
+from appliance.store.store import Store, StoreError
 from appliance.surroundings import never_ban
 from appliance.version import VERSION
 from appliance.web.admin import admin_app

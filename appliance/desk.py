@@ -11,7 +11,7 @@ from appliance.gate import Gate
 from appliance.judge.bans import OPERATOR
 from appliance.judge.words import shown
 from appliance.model import Ban, Mode, Spared
-from appliance.store import Count, EvidenceLine, PastBan, Store
+from appliance.store.store import Count, EvidenceLine, PastBan, Store
 
 
 class Refusal(Exception):

@@ -66,7 +66,7 @@ class Metrics:
         self.store_faults = Counter("zward_store_failures", "Writes to the store that failed.", registry=registry)
         self.evidence_dropped = Counter(
             "zward_evidence_dropped",
-            "Evidence lines not kept: over the share of their source, or the queue was full.",
+            "Evidence lines lost because the queue to the disk was full.",
             registry=registry,
         )
         self.latency = Histogram(

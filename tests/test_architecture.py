@@ -15,8 +15,8 @@ FLOORS = [
     ("appliance.web", "appliance.doctor"),
     ("appliance.desk", "appliance.surroundings"),
     ("appliance.gate",),
-    ("appliance.clocks", "appliance.evidence", "appliance.names", "appliance.version"),
-    ("appliance.metrics", "appliance.store", "appliance.store_evidence", "appliance.store_file"),
+    ("appliance.clocks", "appliance.names", "appliance.version"),
+    ("appliance.metrics", "appliance.store", "appliance.store.evidence", "appliance.store.file"),
     ("appliance.listen",),
     ("appliance.config",),
     ("appliance.firewall", "appliance.judge", "appliance.read"),
@@ -31,7 +31,18 @@ EXCEPTIONS = {
 
 IMPURE = {
     *("asyncio", "logging", "os", "pathlib", "random", "select", "selectors", "secrets", "signal", "socket", "sqlite3"),
-    *("ssl", "subprocess", "tempfile", "threading", "time", "urllib", "http", "concurrent", "multiprocessing", "shutil"),
+    *(
+        "ssl",
+        "subprocess",
+        "tempfile",
+        "threading",
+        "time",
+        "urllib",
+        "http",
+        "concurrent",
+        "multiprocessing",
+        "shutil",
+    ),
 }
 
 

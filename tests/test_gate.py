@@ -21,7 +21,7 @@ from appliance.metrics import Metrics
 from appliance.model import Mode
 from appliance.read.frames import join_datagrams
 from appliance.read.reader import Reader
-from appliance.store import EvidenceLine, Store, StoreError
+from appliance.store.store import EvidenceLine, Store, StoreError
 
 RULES = load_rules().rules
 SOURCE = "198.51.100.7"

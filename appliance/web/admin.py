@@ -12,7 +12,7 @@ from appliance.config.faults import ConfigError
 from appliance.config.rule_files import RuleError
 from appliance.desk import Asker, Desk, NotFound, Refusal, Unusable, parsed
 from appliance.firewall.backend import BackendError
-from appliance.store import StoreError
+from appliance.store.store import StoreError
 
 if TYPE_CHECKING:
     from appliance.daemon import Reloaded

@@ -90,7 +90,9 @@ class TestTime:
             ("2026-11-21T19:00:00Z", b"Nov 25 10:00:00", "2025-11-25T10:00:00Z"),
         ],
     )
-    def test_a_stamp_without_a_year_is_of_the_last_year_that_is_not_ahead(self, now: str, stamp: bytes, expected: str) -> None:
+    def test_a_stamp_without_a_year_is_of_the_last_that_is_not_ahead(
+        self, now: str, stamp: bytes, expected: str
+    ) -> None:
         message = parse(b"<22>" + stamp + b" m t: x", moment(now))
         assert (message.time, message.host, message.faults) == (moment(expected), "m", ())
 

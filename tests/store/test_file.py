@@ -17,7 +17,7 @@ import pytest
 
 from appliance.address import Net, parse_network
 from appliance.model import Ban
-from appliance.store import Store, StoreError
+from appliance.store.store import Store, StoreError
 
 NOW = 1_700_000_000.0
 NOBODY = 65534
@@ -127,7 +127,7 @@ import asyncio, sys
 from pathlib import Path
 from appliance.address import Net
 from appliance.model import Ban
-from appliance.store import Store
+from appliance.store.store import Store
 
 async def main():
     store = await Store.open(Path(sys.argv[1]), 0.0)

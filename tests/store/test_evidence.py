@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from appliance.address import Net, parse_address, parse_network, source_of
 from appliance.model import EVIDENCE_BYTES, AuthEvent, Ban, Evidence, Outcome, Protocol
-from appliance.store import Count, EvidenceLine, Store
-from appliance.store_evidence import LINES_AN_HOUR, TEXT_CHARS, key_of, net_of, span
+from appliance.store.evidence import LINES_AN_HOUR, TEXT_CHARS, key_of, net_of, span
+from appliance.store.store import Count, EvidenceLine, Store
 
 HOUR = 1_700_002_800.0  # the beginning of an hour of the clock
 HOST = parse_network("203.0.113.9")
@@ -172,8 +172,8 @@ async def test_an_answer_that_does_not_read_everything_says_so(tmp_path: Path, m
         assert not (await store.why(site)).is_partial
         assert not (await store.why(host)).is_partial
 
-        monkeypatch.setattr("appliance.store_evidence.SOURCES_READ", 4)
-        monkeypatch.setattr("appliance.store_evidence.ROWS_READ", 8)
+        monkeypatch.setattr("appliance.store.evidence.SOURCES_READ", 4)
+        monkeypatch.setattr("appliance.store.evidence.ROWS_READ", 8)
         assert (await store.why(site)).is_partial
         known = await store.why(host)
 
@@ -185,7 +185,7 @@ async def test_an_answer_that_does_not_read_everything_says_so(tmp_path: Path, m
 async def test_rare_accounts_beyond_those_shown_are_counted_without_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appliance.store_evidence.COUNTS_SHOWN", 1)
+    monkeypatch.setattr("appliance.store.evidence.COUNTS_SHOWN", 1)
     async with opened(tmp_path) as store:
         await store.add_evidence([line(0), line(1, account=BOB), line(2)])
         known = await store.why(HOST)

@@ -14,7 +14,7 @@ import aiosqlite
 
 from appliance.address import SOURCE_PREFIX, Net, source_of
 from appliance.model import EVIDENCE_BYTES, AuthEvent
-from appliance.store_file import StoreFile
+from appliance.store.file import StoreFile
 
 LINES_AN_HOUR = 32
 """Kept lines of one source in one hour, by the time of receipt: a sender cannot choose that."""

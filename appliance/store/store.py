@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from appliance.address import Net
 from appliance.model import Ban
-from appliance.store_evidence import Count, EvidenceLine, about, add, clean, key_of, net_of, span
-from appliance.store_file import StoreError, StoreFile
+from appliance.store.evidence import Count, EvidenceLine, about, add, clean, key_of, net_of, span
+from appliance.store.file import StoreError, StoreFile
 
 __all__ = ["Act", "Allowed", "Count", "EvidenceLine", "Known", "Lift", "PastBan", "Store", "StoreError"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.address import Net, parse_network
 from appliance.model import Ban
-from appliance.store import Act, Allowed, Lift, Store
+from appliance.store.store import Act, Allowed, Lift, Store
 
 NOW = 1_700_000_000.0
 DAY = 86400.0
@@ -156,7 +156,7 @@ async def test_verdicts_name_who_lifted_which_ban(path: Path) -> None:
 async def test_ended_bans_beyond_the_limit_are_forgotten_and_standing_ones_never(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appliance.store.BANS_KEPT", 2)
+    monkeypatch.setattr("appliance.store.store.BANS_KEPT", 2)
     async with opened(path) as store:
         await store.add_bans([ban(SITE, seconds=30 * DAY)])
         for day in range(1, 6):
