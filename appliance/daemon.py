@@ -6,21 +6,18 @@ import logging
 import os
 import signal
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from appliance.address import Net, NetSet
-from appliance.config.default import BUILT_IN
+from appliance.address import NetSet
 from appliance.config.faults import ConfigError
 from appliance.config.load import load
 from appliance.config.policy import policy_of
 from appliance.config.rule_files import RuleError, load_rules
 from appliance.config.schema import Config
 from appliance.desk import Desk
-from appliance.doctor import Finding, of_arrivals
 from appliance.firewall.backend import Backend, BackendError
 from appliance.firewall.client import HelperBackend
 from appliance.firewall.observe import ObserveBackend
@@ -29,12 +26,14 @@ from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
 from appliance.listen.listeners import Listeners, open_listeners
 from appliance.listen.sockets import Limits
-from appliance.metrics import Figures, Metrics
+from appliance.metrics import Metrics
 from appliance.model import Ban, Mode
 from appliance.names import Names
+from appliance.overview import Overview
 from appliance.read.origin import Trust
 from appliance.read.reader import Reader
 from appliance.read.rules import RuleSet
+from appliance.recovery import take_up_bans
 from appliance.store.store import Store, StoreError
 from appliance.surroundings import never_ban
 from appliance.version import VERSION
@@ -43,27 +42,12 @@ from appliance.web.pages import public_app
 
 log = logging.getLogger(__name__)
 
-COUNTERS_EVERY = 5.0
-"""Seconds between two looks at the kernel's drop counters; a scrape reads what was seen last."""
-
 RECONCILE_EVERY = 30.0
 """Seconds between two comparisons of the kernel's sets with the book."""
-
-HISTORY = 30 * 86400.0
-"""Seconds of ended bans that a start takes up for the ladder (its memory)."""
 
 
 class StartError(Exception):
     """The daemon cannot start; the message says what is missing."""
-
-
-@dataclass(slots=True)
-class Reloaded:
-    """What a reload did."""
-
-    lifted: list[Ban]
-    needs_restart: list[str]
-    """Keys whose change takes effect at the next start only."""
 
 
 class Daemon:
@@ -74,10 +58,8 @@ class Daemon:
         self.config = config
         self.path = path
         self.metrics = Metrics()
-        self.started = time.time()
-        self.enforce_missing = ""
-        """Why nothing is enforced although the configuration asks for it, and what cures it."""
-        self._figures = Figures()
+        self.not_enforced = ""
+        """Why nothing is enforced although the configuration asks for it, and what cures it; "" where all is well."""
         self._allowed_at_run_time = NetSet()
         self._names = Names()
         self._allowed_by_name = NetSet()
@@ -95,9 +77,10 @@ class Daemon:
         try:
             await self._open_store()
             self.gate = await self._built_gate()
-            await self._take_up_bans()
+            await take_up_bans(self.gate, self._store, time.time())
             self.desk = Desk(self.gate, self._store, time.time, self.mode_in_force, self._adopt_allowlist)
-            self._listeners = await self._opened_listeners(self.config)
+            self._listeners = await self._opened_listeners()
+            self.overview = Overview(self.gate, self._listeners, self.mode_in_force, lambda: self.not_enforced)
             await self._open_sites()
         except (OSError, RuleError, StoreError, BackendError) as fault:
             await self._open.aclose()
@@ -105,7 +88,7 @@ class Daemon:
         self.metrics.build.info({"version": VERSION})
         self.metrics.reload_ok.set(1)
         self.metrics.set_mode(self.mode_in_force())
-        self.metrics.watch(self._read_figures)
+        self.metrics.watch(self.overview.figures)
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -123,44 +106,29 @@ class Daemon:
     async def _built_gate(self) -> Gate:
         rules = load_rules().rules
         await self._resolve_names()
-        policy = await self._policy(self.config)
-        judge = Judge(policy, os.urandom(32))
-        self.metrics.start_detectors([each.name for each in policy.detectors], [each.name for each in policy.tellers])
         backend = await self._opened_backend(self.config.mode)
+        policy = await self._policy(_mode_of(backend))
+        self.metrics.start_detectors([each.name for each in policy.detectors], [each.name for each in policy.tellers])
+        judge = Judge(policy, seed=os.urandom(32))
         gate = Gate(_reader(rules, self.config), judge, backend, self._store, self.metrics, time.time)
         self._open.push_async_callback(lambda: gate.backend.close())  # whichever it is by then
         return gate
 
     async def _opened_backend(self, mode: Mode) -> Backend:
         """The kernel if it is to be enforced and can be; else one that only writes down."""
-        self.enforce_missing = ""
+        self.not_enforced = ""
         if mode is Mode.ENFORCE:
             backend = HelperBackend()
             try:
                 await backend.open()
                 return backend
             except BackendError as fault:
-                self.enforce_missing = str(fault)
+                self.not_enforced = str(fault)
                 log.error("observing only: %s", fault)
         return ObserveBackend(time.monotonic)
 
-    async def _take_up_bans(self) -> None:
-        """kernel ∪ store − tombstones − never-ban: the bans of an earlier run go on."""
-        now = time.time()
-        stored = await self._store.bans_in_force(now)
-        history = await self._store.history(now - HISTORY)
-        lifted = await self._store.lifts(now - HISTORY)
-        present = await self.gate.backend.banned()
-        unknown = present.keys() - {ban.net for ban in stored}
-        revenants = [net for net in unknown if net in lifted]
-        orphans = [_orphan(net, present[net], now) for net in unknown if net not in lifted]
-        forbidden = self.gate.judge.restore([*stored, *orphans], history)
-        await self.gate.backend.allow(self._untouchable())
-        await self.gate.backend.unban([*revenants, *(ban.net for ban in forbidden)])
-        self.gate.want([ban for ban in self.gate.judge.bans_in_force(now) if ban.net not in present])
-
-    async def _opened_listeners(self, config: Config) -> Listeners:
-        listen = config.listen
+    async def _opened_listeners(self) -> Listeners:
+        listen = self.config.listen
         limits = Limits(
             frame_bytes=listen.frame_limit,
             frame_seconds=listen.frame_timeout,
@@ -172,14 +140,14 @@ class Daemon:
         )
 
     async def _open_sites(self) -> None:
-        public = await self._site(public_app(self.metrics, self.what_is_missing))
+        public = await self._site(public_app(self.metrics, self.overview.what_is_missing))
         host, port = self.config.http.listen
         await web.TCPSite(public, host, port).start()
         path = self.config.admin.socket
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
-        admin = await self._site(admin_app(self.desk, self.status, self.findings, self.reload))
+        admin = await self._site(admin_app(self.desk, self.overview.status, self.overview.findings, self.reload))
         await web.UnixSite(admin, str(path)).start()
         path.chmod(0o660)
         self._open.callback(path.unlink, missing_ok=True)
@@ -194,7 +162,13 @@ class Daemon:
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reloads."""
-        works = [self.gate.run(), self._reloads(), self._poll_counters(), self._reconcile(), self._refresh_names()]
+        works = [
+            self.gate.run(),
+            self._reloads(),
+            self.overview.poll_counters(),
+            self._reconcile(),
+            self._refresh_names(),
+        ]
         tasks = [asyncio.create_task(work) for work in works]
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -214,10 +188,11 @@ class Daemon:
 
     # Reload
 
-    async def reload(self) -> Reloaded:
+    async def reload(self) -> dict[str, Any]:
         """Take up the configuration and the rules as they are on disk now: all of it, or, with a fault, nothing.
 
-        Raises ConfigError, RuleError, or OSError where a new address cannot be listened on.
+        Answers with the bans that it lifted, and the keys that take effect at the next start only. Raises
+        ConfigError, RuleError, or OSError where a new address cannot be listened on.
         """
         async with self._reloading:
             try:
@@ -230,12 +205,12 @@ class Daemon:
             old, self.config = self.config, config
             self.gate.reader = _reader(rules, config)
             await self._resolve_names()
-            if config.mode is not old.mode or self.enforce_missing:
+            if config.mode is not old.mode or self.not_enforced:
                 await self._change_backend(config.mode)
             lifted = await self._adopt()
             self.metrics.set_mode(self.mode_in_force())
             self._reload_counted(success=True)
-            return Reloaded(lifted, _needs_restart(old, config))
+            return {"lifted": [str(ban.net) for ban in lifted], "needs_restart": _needs_restart(old, config)}
 
     async def _reloads(self) -> None:
         """Do the reloads that SIGHUPs ask for; their outcome goes to the log."""
@@ -248,7 +223,7 @@ class Daemon:
                 log.error("not reloaded, the old configuration stays in force:\n%s", fault)
                 continue
             log.warning("reloaded")
-            for key in reloaded.needs_restart:
+            for key in reloaded["needs_restart"]:
                 log.warning("%s takes effect at the next start", key)
 
     def _reload_counted(self, *, success: bool) -> None:
@@ -263,22 +238,16 @@ class Daemon:
 
     # The policy
 
-    async def _policy(self, config: Config) -> Policy:
-        allowed = NetSet(config.allow.networks) | self._allowed_at_run_time | self._allowed_by_name
-        return policy_of(config, allowed, await never_ban(config))
-
-    def _untouchable(self) -> frozenset[Net]:
-        policy = self.gate.judge.policy
-        return policy.allowlist.networks.union(*(nets.networks for nets in policy.never_ban.values()))
+    async def _policy(self, mode: Mode) -> Policy:
+        allowed = NetSet(self.config.allow.networks) | self._allowed_at_run_time | self._allowed_by_name
+        return policy_of(self.config, mode, allowed, await never_ban(self.config))
 
     async def _adopt(self) -> list[Ban]:
         """Judge by the configuration and the allowlist as they are now; the bans that this ended."""
-        ended = self.gate.judge.adopt(await self._policy(self.config))
-        nets = [ban.net for ban in ended]
-        self.gate.unwant(nets)
-        await self._store.lift(nets, time.time(), "zward", "now on the allowlist or one of our own addresses")
-        await self.gate.backend.allow(self._untouchable())
-        await self.gate.backend.unban(nets)
+        ended = self.gate.judge.adopt(await self._policy(self.mode_in_force()))
+        await self._store.lift([ban.net for ban in ended], time.time(), "zward", "spared by the lists as they are now")
+        await self.gate.protect()
+        await self.gate.lift(ban.net for ban in ended)
         return ended
 
     async def _adopt_allowlist(self, allowed: NetSet) -> list[Ban]:
@@ -292,12 +261,6 @@ class Daemon:
 
     def _count_fault(self, reason: str, number: int = 1) -> None:
         self.metrics.faults.labels(reason).inc(number)
-
-    async def _poll_counters(self) -> None:
-        while True:
-            with contextlib.suppress(BackendError):
-                self._figures.dropped = dict(await self.gate.backend.dropped())
-            await asyncio.sleep(COUNTERS_EVERY)
 
     async def _reconcile(self) -> None:
         while True:
@@ -316,70 +279,13 @@ class Daemon:
     async def _resolve_names(self) -> None:
         self._allowed_by_name = await self._names.resolve(self.config.allow.names)
 
-    def _read_figures(self) -> Figures:
-        figures, now = self._figures, time.time()
-        bans = self.gate.judge.bans_in_force(now)
-        figures.bans = dict.fromkeys(figures.bans, 0)
-        for ban in bans:
-            kind = "host" if ban.net.prefix in (32, 64, 128) else "network"
-            figures.bans[str(ban.net.family), kind] += 1
-        figures.attempts = self.gate.judge.attempts
-        figures.tracked = dict(self.gate.judge.tracked)
-        figures.evicted = dict(self.gate.judge.evicted)
-        senders = self._listeners.senders.facts()
-        figures.senders = len(senders)
-        figures.connections = sum(sender.connections for sender in senders.values())
-        figures.udp_lost = self._listeners.dropped
-        return figures
-
-    # Answers
-
     def mode_in_force(self) -> Mode:
-        return Mode.OBSERVE if isinstance(self.gate.backend, ObserveBackend) else Mode.ENFORCE
-
-    def what_is_missing(self) -> str:
-        return self.gate.firewall_fault
-
-    def listening(self) -> list[tuple[str, str]]:
-        """(transport, address) of each open listener."""
-        return [(each.transport, str(each.endpoint)) for each in self._listeners.opened]
-
-    def status(self) -> dict[str, Any]:
-        """How the daemon is, for `zward status`."""
-        now = time.time()
-        faults = {
-            "enforce": self.enforce_missing,
-            "firewall": self.gate.firewall_fault,
-            "store": self.gate.store_fault,
-        }
-        return {
-            "version": VERSION,
-            "mode": self.mode_in_force(),
-            "uptime": round(now - self.started),
-            "config": str(self.path or BUILT_IN),
-            "faults": [f"{part}: {fault}" for part, fault in faults.items() if fault],
-            "listening": [f"{transport} {address}" for transport, address in self.listening()],
-            "frames": self.gate.funnel(),
-            "bans": len(self.gate.judge.bans_in_force(now)),
-            "dropped_packets": sum(self._figures.dropped.values()),
-            "senders": [
-                {"address": address, "frames": sender.frames, "silent": round(now - sender.last_seen)}
-                for address, sender in self._listeners.senders.facts().items()
-            ],
-            "doubts": list(self.gate.doubts),
-        }
-
-    async def findings(self) -> list[dict[str, Any]]:
-        """What `zward doctor` asks of a running daemon."""
-        findings = of_arrivals(self._listeners.senders.facts(), self.gate.clocks, self.gate.disbelieved)
-        troubles = [("firewall", self.enforce_missing or self.gate.firewall_fault), ("store", self.gate.store_fault)]
-        told = [Finding(part, not fault, fault or "works") for part, fault in troubles]
-        return [asdict(finding) for finding in (*told, *findings)]
+        """What really happens: observe, where the configuration asks for more than can be done."""
+        return _mode_of(self.gate.backend)
 
 
-def _orphan(net: Net, seconds: float, now: float) -> Ban:
-    """A ban that stands in the kernel alone: a kill came between the kernel and the store."""
-    return Ban(net, now, now + min(seconds, HISTORY), "kernel", "found in the kernel at the start; its record is lost")
+def _mode_of(backend: Backend) -> Mode:
+    return Mode.OBSERVE if isinstance(backend, ObserveBackend) else Mode.ENFORCE
 
 
 def _reader(rules: RuleSet, config: Config) -> Reader:

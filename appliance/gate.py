@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
@@ -250,22 +250,44 @@ class Gate:
         for net in nets:
             self._wanted.pop(net, None)
 
-    async def reconcile(self) -> int:
-        """Make the kernel hold what the judge's book holds; the number of differences that were repaired.
+    async def protect(self) -> None:
+        """Have the firewall spare, and refuse to ban, whatever the judge's policy spares."""
+        try:
+            await self.backend.allow(self.judge.policy.untouchable())
+        except BackendError as fault:
+            self._firewall_failed("allow", fault)
 
-        Bans that stand in the kernel alone are left: they end by themselves.
+    async def lift(self, nets: Iterable[Net]) -> None:
+        """Take these networks out of the firewall; what fails is done by the next `reconcile`."""
+        nets = list(nets)
+        self.unwant(nets)
+        try:
+            await self.backend.unban(nets)
+        except BackendError as fault:
+            self._firewall_failed("unban", fault)
+
+    async def reconcile(self) -> int:
+        """Make the kernel hold what the judge's book holds; the number of differences that are repaired.
+
+        Bans that stand in the kernel alone end by themselves, but for those that the policy spares.
         """
+        was_faulty = bool(self.firewall_fault)
         try:
             present = await self.backend.banned()
         except BackendError as fault:
             self._firewall_failed("list", fault)
             if not await self._mend():
                 return 0
-            present = {}
+            present, was_faulty = {}, True
         self._firewall_worked()
+        if was_faulty:
+            await self.protect()
+        wrong = [net for net in present if self.judge.policy.spares(net)]
+        if wrong:
+            await self.lift(wrong)
         missing = [ban for ban in self.judge.bans_in_force(self._clock()) if ban.net not in present]
         self.want(missing)
-        return len(missing)
+        return len(missing) + len(wrong)
 
     async def _mend(self) -> bool:
         """Put back the table that somebody else may have removed; whether the firewall is in place now."""

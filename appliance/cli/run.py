@@ -56,11 +56,11 @@ def _greeting(daemon: Daemon) -> list[str]:
     settings, mode = daemon.config, daemon.mode_in_force()
     where = daemon.path or f"{BUILT_IN}, since there is no /etc/zward/zward.toml"
     lines = [f"zward {VERSION}, mode {mode} ({where})"]
-    if daemon.enforce_missing:
-        lines.append(f"OBSERVING ONLY, nothing is blocked: {daemon.enforce_missing}")
+    if daemon.not_enforced:
+        lines.append(f"OBSERVING ONLY, nothing is blocked: {daemon.not_enforced}")
     elif mode is Mode.OBSERVE:
         lines.append('observing: it says what it would ban; mode = "enforce" makes it ban')
-    lines += [f"listening {transport} {address}" for transport, address in daemon.listening()]
+    lines += [f"listening {listener}" for listener in daemon.overview.listening()]
     senders = ", ".join(str(net) for net in settings.listen.senders)
     lines.append(f"takes lines from {senders}")
     lines.append("send it your mail hosts' logs: put image/rsyslog/zward.conf into their /etc/rsyslog.d/")

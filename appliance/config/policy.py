@@ -12,13 +12,14 @@ from appliance.judge.detect.spraying import Spraying
 from appliance.judge.detect.zmauditswatch import Zmauditswatch
 from appliance.judge.detector import DetectorMode
 from appliance.judge.policy import Ours, Policy
+from appliance.model import Mode
 
 
-def policy_of(config: Config, allowed: NetSet, never_ban: Mapping[Ours, NetSet]) -> Policy:
-    """What the judge is to go by. `allowed` holds every network of the allowlist, wherever it comes from."""
+def policy_of(config: Config, mode: Mode, allowed: NetSet, never_ban: Mapping[Ours, NetSet]) -> Policy:
+    """What the judge is to go by. `mode` is what can be done, `allowed` the whole allowlist, wherever it comes from."""
     detect, ladder = config.detect, config.ladder
     return Policy(
-        mode=config.mode,
+        mode=mode,
         allowlist=allowed,
         never_ban=never_ban,
         detectors=(

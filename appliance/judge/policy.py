@@ -64,3 +64,7 @@ class Policy:
             if found := nets.touching(net):
                 return f"{found} is {label}"
         return None
+
+    def untouchable(self) -> frozenset[Net]:
+        """Every network of which nothing may be banned; loopback need not be named."""
+        return self.allowlist.networks.union(*(nets.networks for nets in self.never_ban.values()))

@@ -4,7 +4,7 @@ import pwd
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
@@ -13,9 +13,6 @@ from appliance.config.rule_files import RuleError
 from appliance.desk import Asker, Desk, NotFound, Refusal, Unusable, parsed
 from appliance.firewall.backend import BackendError
 from appliance.store.store import StoreError
-
-if TYPE_CHECKING:
-    from appliance.daemon import Reloaded
 
 BODY_BYTES = 65536
 """Largest request: an address and a reason."""
@@ -41,7 +38,7 @@ def admin_app(
     desk: Desk,
     status: Callable[[], Json],
     doctor: Callable[[], Awaitable[list[Json]]],
-    reload: Callable[[], Awaitable["Reloaded"]],
+    reload: Callable[[], Awaitable[Json]],
 ) -> web.Application:
     """Build the admin site."""
 
@@ -78,8 +75,7 @@ def admin_app(
         return await desk.disallow(_word(await _body(request), "network"), _asker(request))
 
     async def post_reload(_request: web.Request) -> Any:
-        reloaded = await reload()
-        return {"lifted": [str(ban.net) for ban in reloaded.lifted], "needs_restart": reloaded.needs_restart}
+        return await reload()
 
     async def get_doctor(_request: web.Request) -> Any:
         return await doctor()

@@ -1,0 +1,43 @@
+"""The bans of an earlier run go on: kernel ∪ store − tombstones − never-ban.
+
+The kernel keeps bans while nobody runs, so there is no unprotected moment; what a kill left in one place only is
+found in the other.
+"""
+
+import logging
+
+from appliance.address import Net
+from appliance.gate import Gate
+from appliance.model import Ban
+from appliance.store.store import Store
+
+log = logging.getLogger(__name__)
+
+HISTORY = 30 * 86400.0
+"""Seconds of ended bans that a start takes up, for the ladder."""
+
+LOST_RECORD = "found in the kernel at the start; its record is lost"
+
+
+async def take_up_bans(gate: Gate, store: Store, now: float) -> None:
+    """Put the judge, the kernel and the store in agreement. Raises StoreError or BackendError."""
+    stored = await store.bans_in_force(now)
+    history = await store.history(now - HISTORY)
+    lifted = await store.lifts(now - HISTORY)
+    present = await gate.backend.banned()
+    unknown = present.keys() - {ban.net for ban in stored}
+    revenants = [net for net in unknown if net in lifted]
+    orphans = [_orphan(net, present[net], now) for net in unknown if net not in lifted]
+    forbidden = gate.judge.restore([*stored, *orphans], history)
+    await gate.protect()
+    await gate.backend.unban([*revenants, *(ban.net for ban in forbidden)])
+    for ban in orphans:
+        gate.record(ban)
+    gate.want([ban for ban in gate.judge.bans_in_force(now) if ban.net not in present])
+    if stored or orphans:
+        log.info("%d bans go on, %d of them found in the kernel alone", len(stored) + len(orphans), len(orphans))
+
+
+def _orphan(net: Net, seconds: float, now: float) -> Ban:
+    """A ban that stands in the kernel alone: a kill came between the kernel and the store."""
+    return Ban(net, now, now + min(seconds, HISTORY), "kernel", LOST_RECORD)
