@@ -6,7 +6,8 @@ X-Forwarded-For text, to which our own proxy appends the address it saw. So an a
 of our own proxies vouches for it.
 """
 
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from appliance.address import Net, NetSet, parse_address, parse_network
 
@@ -14,25 +15,24 @@ LOOPBACK = NetSet((parse_network("127.0.0.0/8"), parse_network("::1")))
 
 _NOBODY = NetSet()
 
+_ANSWERS = 65536
+
 _LIST_LIMIT = 64
 """Entries of an X-Forwarded-For list looked at from the right; nobody chains more proxies."""
 
 
-@dataclass(frozen=True, slots=True)
 class Trust:
     """Which addresses are ours, and whose word on `oip=` is taken."""
 
-    hosts: NetSet = LOOPBACK
-    """Zimbra hosts: ours, never a source."""
-    proxies: NetSet = _NOBODY
-    """Proxies whose `oip=` is believed: ours as well."""
+    def __init__(self, hosts: NetSet = LOOPBACK, proxies: NetSet = _NOBODY) -> None:
+        """`hosts` are Zimbra's, `proxies` those whose `oip=` is believed; both are ours and never a source."""
+        self.proxies = proxies
+        ours = hosts | proxies | LOOPBACK
+        self.is_ours = lru_cache(maxsize=_ANSWERS)(ours.__contains__)
+        """Whether an address is ours. Asked twice a line and remembered, for the same addresses come again."""
 
-    def is_ours(self, address: Net) -> bool:
-        return address in self.hosts or address in self.proxies or address in LOOPBACK
 
-
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The client of a line, and in words where that was read."""
 
     source: Net | None

@@ -1,8 +1,8 @@
 """From frames to facts: sieve, header, decoder, rule, origin; the order of the questions asked of one line."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from typing import NamedTuple
 
 from appliance.address import Net
 from appliance.model import EVIDENCE_BYTES, RESULT_OF, AuthEvent, Evidence, Message, Outcome, Protocol, Result
@@ -29,8 +29,7 @@ _PROTOCOL_WORDS = {
 """What audit.log's `protocol=` says outright; `soap`, `http_basic` and others only say that it was HTTP."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """What one frame says: an event, or why there is none."""
 
     message: Message
@@ -78,8 +77,8 @@ class Reader:
         if not decoded.readings:
             return Fact(message, None, decoded.why, is_readable=False)
         for reading in decoded.readings:
-            for rule, evidence in course.rules:
-                if match := rule.match(reading):
+            for rule, evidence in course.rules_for(reading.logger, reading.level):
+                if match := rule.pattern.match(reading.text):
                     return self._fact(message, decoded, reading, rule, evidence, match.groupdict(), sender, now)
         reading = decoded.readings[0]
         why = "truncated: the line ends before its message" if not reading.text else _NOTHING_NAMED

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from appliance.model import Evidence, Message, Outcome, Protocol
 from appliance.read.decode import access, jetty, nginx, postfix, saslauthd, zimbra
-from appliance.read.decode.reading import Decoded, Reading
+from appliance.read.decode.reading import Decoded
 from appliance.read.origin import Trust
 
 Decode = Callable[[Message, Trust, tzinfo], Decoded]
@@ -49,12 +49,9 @@ class Rule:
     evidence: Evidence = Evidence.STRONG
     """The most that this kind of line can be; a program's own evidence can lower it."""
 
-    def match(self, reading: Reading) -> re.Match[bytes] | None:
-        if self.logger is not None and reading.logger != self.logger:
-            return None
-        if self.levels and reading.level not in self.levels:
-            return None
-        return self.pattern.match(reading.text)
+    def hears(self, logger: bytes, level: bytes) -> bool:
+        """Whether lines of this logger and level can be of this kind."""
+        return self.logger in (None, logger) and (not self.levels or level in self.levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +72,17 @@ class Program:
         return next((e for tag, e in self.senders_evidence.items() if "*" in tag and fnmatchcase(app, tag)), None)
 
 
-@dataclass(frozen=True, slots=True)
 class Course:
     """What is done with the lines of one tag: decode, then try these rules in order."""
 
-    decode: Decode
-    rules: tuple[tuple[Rule, Evidence], ...]
+    def __init__(self, decode: Decode, rules: tuple[tuple[Rule, Evidence], ...]) -> None:
+        self.decode = decode
+        self._rules = rules
+        self.rules_for = lru_cache(maxsize=256)(self._rules_for)
+        """(logger, level) → the rules to try, each with what its lines are worth as evidence."""
+
+    def _rules_for(self, logger: bytes, level: bytes) -> tuple[tuple[Rule, Evidence], ...]:
+        return tuple((rule, evidence) for rule, evidence in self._rules if rule.hears(logger, level))
 
 
 class RuleSet:
@@ -114,6 +116,10 @@ def _worth(evidence: Evidence) -> int:
     return 1 if evidence is Evidence.STRONG else 0
 
 
+_ESCAPE = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|[0-9]{1,3}|[A-Za-z])")
+"""Escapes that do not stand for the character behind the backslash."""
+
+
 def literal_of(pattern: str) -> bytes:
     """The longest run of plain characters that every match of `pattern` must hold; b"" where there is none.
 
@@ -125,7 +131,8 @@ def literal_of(pattern: str) -> bytes:
         char = pattern[position]
         step, plain = 1, None
         if char == "\\":
-            step, plain = 2, pattern[position + 1] if not pattern[position + 1].isalnum() else None
+            escape = _ESCAPE.match(pattern, position)
+            step, plain = (escape.end() - position, None) if escape else (2, pattern[position + 1])
         elif char == "[":
             step = _class_length(pattern, position)
         elif char == "(":
@@ -152,7 +159,8 @@ def _class_length(pattern: str, start: int) -> int:
     position = start + 1
     if pattern[position : position + 1] == "^":
         position += 1
-    position += 1  # the first character stands for itself, a `]` too
+    if pattern[position : position + 1] == "]":  # as the first character it stands for itself
+        position += 1
     while pattern[position] != "]":
         position += 2 if pattern[position] == "\\" else 1
     return position - start + 1

@@ -50,7 +50,7 @@ def decode(message: Message, trust: Trust, zone: tzinfo) -> Decoded:
     client = clients[0] if len(clients) == 1 else _consistent(front, clients)
     place = client or clients[0]
     login = _LOGIN.search(front, place.end())
-    origin = _origin(client, tail, len(text), trust)
+    origin = _origin(client, tail, len(message.text), trust)  # blanks at its end are part of a cut line
     web = Protocol.HTTP if b"request: " in front else Protocol.UNKNOWN
     reading = Reading(
         text=front[: place.start()],

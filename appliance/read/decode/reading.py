@@ -1,13 +1,15 @@
-"""What a decoder makes of a message: the fields that rules and origin look at."""
+"""What a decoder makes of a message: the fields that rules and origin look at.
 
-from dataclasses import dataclass
+Named tuples, since one of each is made for every suspect line: 0.4 µs against 1.5 µs for a frozen dataclass.
+"""
+
+from typing import NamedTuple
 
 from appliance.model import Protocol
 from appliance.read.origin import Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One way to read a line by its structure."""
 
     text: bytes
@@ -24,8 +26,7 @@ class Reading:
     session: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """The readings that a line's structure allows: none (`why` says so), one, or several."""
 
     readings: tuple[Reading, ...]

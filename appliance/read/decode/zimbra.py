@@ -14,6 +14,7 @@ line could be that end, the client may have written one of them, and no address 
 
 import re
 from datetime import tzinfo
+from functools import lru_cache
 
 from appliance.model import Message, Protocol
 from appliance.read.decode.reading import Decoded, Reading, unreadable
@@ -21,8 +22,8 @@ from appliance.read.origin import Origin, Trust, of_connection, of_request
 from appliance.read.times import epoch
 
 _HEAD = re.compile(rb"(?:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) )?(TRACE|DEBUG|INFO|WARN|ERROR|FATAL) {1,2}\[")
-_SEAM = re.compile(rb"\] \[")
-_CONTEXT_END = re.compile(rb"(?:(?<!;)(;++)|(?<=\] \[))\] ([A-Za-z0-9_.$]{1,64}) - ")
+_CONTEXT_END = re.compile(rb"(?<!;)(;++)\] ([A-Za-z0-9_.$]{1,64}) - ")
+_EMPTY_CONTEXT = re.compile(rb"\[()\] ([A-Za-z0-9_.$]{1,64}) - ")
 _FIELD = re.compile(rb"((?:[^;]++|;;)*+);")
 _URL_TAIL = re.compile(rb"://[^ ]*\Z")
 _AUTHORITY = re.compile(rb"//([^/\s]*)(/[^?\s]*)?")
@@ -30,6 +31,12 @@ _PORT = re.compile(rb":(\d{1,5})\Z")
 
 _SEAM_LIMIT = 64
 """Brackets that could begin a context; a line with more of them is made by hand and not read."""
+
+_READINGS = 4
+"""Readings that are made of a line: two are enough to believe no address on it."""
+
+_URLS = 4096
+"""Request URLs whose protocol is remembered. An attacker can fill it, and gains 2 µs a line by that."""
 
 _BY_PATH = (
     (b"/service/admin/", Protocol.ADMIN),
@@ -53,25 +60,38 @@ def decode(message: Message, trust: Trust, zone: tzinfo) -> Decoded:
     head = _HEAD.match(text)
     if head is None:
         return unreadable("not a line of this log: no level and thread (a stack trace, or cut off)")
-    ends = [m for m in _CONTEXT_END.finditer(text, head.end()) if m[1] is None or len(m[1]) % 2]
-    seams = [m.start() for m, _ in zip(_SEAM.finditer(text, head.end()), range(_SEAM_LIMIT + 1), strict=False)]
+    start = head.end()
+    seams = _seams(text, start)
     if len(seams) > _SEAM_LIMIT:
         return unreadable(f"more than {_SEAM_LIMIT} bracket groups")
     time = _time(head, zone)
-    places = [
-        (text[head.end() : seam], seam + 3, end)
-        for seam in _thread_ends(text, head.end(), seams)
-        if (end := next((m for m in ends if m.end(0) > seam + 3 and m.start(0) >= seam + 3), None))
-    ]
-    if not places:
-        return unreadable(_why_unreadable(text, seams))
     readings = tuple(
-        _reading(thread, text[start : end.start(2) - 2], end, text, head[3], time, trust)
-        for thread, start, end in places[:4]
+        _reading(text[start:seam], text[seam + 3 : end.start(2) - 2], end, head[3], time, trust)
+        for seam in _thread_ends(text, start, seams)[:_READINGS]
+        if (end := _context_end(text, seam + 2))
     )
+    if not readings:
+        return unreadable(_why_unreadable(text, seams))
     if len(readings) > 1:
         return Decoded(readings, "the line can be read in two ways: client text imitates its structure", False)
     return Decoded(readings)
+
+
+def _seams(text: bytes, start: int) -> list[int]:
+    """Where `] [` stands; one more than the limit at most."""
+    seams: list[int] = []
+    seam = text.find(b"] [", start)
+    while seam >= 0 and len(seams) <= _SEAM_LIMIT:
+        seams.append(seam)
+        seam = text.find(b"] [", seam + 1)
+    return seams
+
+
+def _context_end(text: bytes, bracket: int) -> re.Match[bytes] | None:
+    """The end of the context that opens at `bracket`: `]` behind an odd run of semicolons, then a logger."""
+    if empty := _EMPTY_CONTEXT.match(text, bracket):
+        return empty
+    return next((end for end in _CONTEXT_END.finditer(text, bracket) if len(end[1]) % 2), None)
 
 
 def _thread_ends(text: bytes, start: int, seams: list[int]) -> list[int]:
@@ -85,6 +105,11 @@ def _thread_ends(text: bytes, start: int, seams: list[int]) -> list[int]:
     return possible or seams[:1]
 
 
+def _ends_context(end: re.Match[bytes], start: int) -> bool:
+    """Whether a context that begins at `start` can end here; without semicolons only an empty one does."""
+    return end.start() == start if end[1] is None else end.start() >= start
+
+
 def _why_unreadable(text: bytes, seams: list[int]) -> str:
     if seams and text.find(b";", seams[0]) >= 0:
         return "truncated: the context is there, the message behind it is not"
@@ -92,13 +117,13 @@ def _why_unreadable(text: bytes, seams: list[int]) -> str:
 
 
 def _reading(
-    thread: bytes, context: bytes, end: re.Match[bytes], text: bytes, level: bytes, time: float | None, trust: Trust
+    thread: bytes, context: bytes, end: re.Match[bytes], level: bytes, time: float | None, trust: Trust
 ) -> Reading:
     fields = _fields(context)
     ip, oip = fields.get(b"ip"), fields.get(b"oip")
     protocol, origin = _origin(thread, ip, oip, trust)
     return Reading(
-        text=text[end.end() :].rstrip(),
+        text=end.string[end.end() :].rstrip(),
         logger=end[2].rpartition(b".")[2],
         level=level,
         origin=origin,
@@ -123,16 +148,17 @@ def _fields(context: bytes) -> dict[bytes, bytes]:
 
 def _origin(thread: bytes, ip: bytes | None, oip: bytes | None, trust: Trust) -> tuple[Protocol, Origin]:
     if thread.startswith(b"qtp"):
-        return _web_protocol(thread), of_request(ip, oip, trust)
+        return _web_protocol(thread.partition(b":")[2]), of_request(ip, oip, trust)
     for prefix, protocol in _BY_THREAD:
         if thread.startswith(prefix):
             return protocol, of_connection(ip, oip, trust)
     return Protocol.UNKNOWN, of_connection(ip, oip, trust)
 
 
-def _web_protocol(thread: bytes) -> Protocol:
+@lru_cache(maxsize=_URLS)
+def _web_protocol(request: bytes) -> Protocol:
     """By port first: an SMTP password check is a request to the admin path on port 7073."""
-    url = _AUTHORITY.search(thread)
+    url = _AUTHORITY.search(request)
     if url is None:
         return Protocol.UNKNOWN
     if (port := _PORT.search(url[1])) and (protocol := _BY_PORT.get(port[1])):
