@@ -1,17 +1,20 @@
 """What people ask of a running zward: who is out and why, let them in, keep them out, never touch them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from appliance.address import Net, NetSet, parse_network, source_of
-from appliance.firewall.limits import BAN_PREFIXES, LONGEST_BAN
+from appliance.address import Net, NetSet, source_of
+from appliance.config.values import network
+from appliance.firewall.backend import Element
+from appliance.firewall.limits import BAN_PREFIXES, LONGEST_BAN, MAX_ALLOWED, Protected, refusal_of
 from appliance.gate import Gate
 from appliance.judge.bans import OPERATOR
-from appliance.judge.words import shown
+from appliance.judge.words import shown, span, together
 from appliance.model import Ban, Mode, Spared
-from appliance.store.store import Count, EvidenceLine, PastBan, Store
+from appliance.store.store import Count, EvidenceLine, PastBan, Store, StoreError
 
 
 class Refusal(Exception):
@@ -50,38 +53,54 @@ class Desk:
         self._clock = clock
         self._mode = mode
         self._adopt_allowlist = adopt_allowlist
+        self._changing_allowlist = asyncio.Lock()
+        """Or of two operators at once, the slower would put back the list without the other's entry."""
 
     def bans(self, within: Net | None = None) -> list[dict[str, Any]]:
         """The bans in force, the newest first; of a network only those that touch it."""
         now = self._clock()
-        found = [
-            ban
-            for ban in self._gate.judge.bans_in_force(now)
-            if within is None or ban.net.covers(within) or within.covers(ban.net)
-        ]
+        found = self._gate.judge.bans_in_force(now) if within is None else self._touching(within)
         return [told_ban(ban, now) for ban in sorted(found, key=lambda ban: ban.since, reverse=True)]
 
+    def _touching(self, net: Net) -> list[Ban]:
+        """The bans in force that share an address with a network."""
+        standing = self._gate.judge.bans_in_force(self._clock())
+        return [ban for ban in standing if ban.net.covers(net) or net.covers(ban.net)]
+
     async def ban(self, address: str, seconds: float, reason: str, asker: Asker) -> dict[str, Any]:
-        """Ban by hand. Raises Refusal for an address that is ours or allow-listed."""
+        """Ban by hand. Raises Refusal for an address that is ours, allow-listed or special.
+
+        A ban of the same network that lasts longer stays, and is the answer. `fault` says what did not work.
+        """
         net = bannable(address)
         if not 1 <= seconds <= LONGEST_BAN:
-            raise Unusable(f"a ban of {seconds:g} s; expected 1 s to {LONGEST_BAN // 86400} d")
+            raise Unusable(f"a ban of {span(seconds)}; expected 1 s to {span(LONGEST_BAN)}")
         if not reason.strip():
             raise Unusable("no reason; whoever finds this ban later needs one")
         now = self._clock()
+        if barrier := refusal_of(Element(net, int(seconds)), Protected(), Protected()):
+            raise Refusal(f"{net} is not banned: {barrier.words}")
         verdict = self._gate.judge.ban(net, seconds, reason, now)
         if isinstance(verdict, Spared):
             raise Refusal(f"{net} is not banned: {verdict.reason}")
+        standing = next(ban for ban in self._gate.judge.bans_in_force(now) if ban.net == net)
+        if standing is not verdict.ban:
+            fault = "it was banned for longer already, and stays so; unban it first for a shorter ban"
+            return told_ban(standing, now) | {"mode": self._mode(), "fault": fault}
+        fault = self._gate.firewall_fault
         self._gate.record(verdict.ban)
         self._gate.want([verdict.ban])
-        await self._store.add_act(now, asker.name, "ban", str(net), reason)
-        return told_ban(verdict.ban, now) | {"mode": self._mode()}
+        try:
+            await self._store.add_act(now, asker.name, "ban", str(net), reason)
+        except StoreError as unwritten:  # the ban stands all the same
+            fault = fault or f"not written down yet: {unwritten}"
+        return told_ban(verdict.ban, now) | {"mode": self._mode(), "fault": fault}
 
     async def unban(self, address: str, asker: Asker, reason: str = "") -> list[dict[str, Any]]:
         """Lift every ban that covers an address. The tombstone is written first, so that no restart brings it back."""
         net = parsed(address)
         now = self._clock()
-        covering = [ban for ban in self._gate.judge.bans_in_force(now) if ban.net.covers(net) or net.covers(ban.net)]
+        covering = self._touching(net)
         nets = [ban.net for ban in covering]
         await self._store.lift([net, *nets], now, asker.name, reason)
         self._gate.unwant([net, *nets])
@@ -100,14 +119,15 @@ class Desk:
         net = parsed(address)
         now = self._clock()
         known = await self._store.why(net)
-        standing = self.bans(net)
+        covering = [ban for ban in self._touching(net) if ban.net.covers(net)]
+        standing = max(covering, key=lambda ban: ban.until, default=None)
         rehearsed = self._gate.judge.rehearsed(source_of(net), now)
         against = self._gate.judge.policy.spares(net)
         if not standing and not known.bans and not known.counts and not against:
             raise NotFound(f"{net}: no failures, no bans, nothing known")
         return {
             "address": str(net),
-            "banned": standing[0] if standing else None,
+            "banned": told_ban(standing, now) if standing else None,
             "would_be_banned": told_ban(rehearsed, now) if rehearsed else None,
             "never_banned": against,
             "bans": [told_past(past) for past in known.bans],
@@ -125,21 +145,26 @@ class Desk:
             for entry in await self._store.allow_list()
         ]
 
-    async def allow(self, network: str, comment: str, asker: Asker) -> dict[str, Any]:
+    async def allow(self, address: str, comment: str, asker: Asker) -> dict[str, Any]:
         """Never ban a network from now on, and lift what stands against it."""
-        net = parsed(network)
-        await self._store.allow_add(net, comment, asker.name, self._clock())
-        await self._store.add_act(self._clock(), asker.name, "allow", str(net), comment)
-        ended = await self._readopt()
+        net = parsed(address)
+        async with self._changing_allowlist:
+            if len(self._gate.judge.policy.untouchable() | {net}) > MAX_ALLOWED:
+                raise Refusal(f"{net} is not added: the firewall spares {MAX_ALLOWED} networks at the most")
+            await self._store.allow_add(net, comment, asker.name, self._clock())
+            await self._store.add_act(self._clock(), asker.name, "allow", str(net), comment)
+            ended = await self._readopt()
         return {"network": str(net), "lifted": [str(ban.net) for ban in ended]}
 
-    async def disallow(self, network: str, asker: Asker) -> dict[str, Any]:
+    async def disallow(self, address: str, asker: Asker) -> dict[str, Any]:
         """Take a network off the run-time allowlist."""
-        net = parsed(network)
-        if not await self._store.allow_remove(net):
-            raise NotFound(f"{net} is not on the run-time allowlist; what the configuration allows is changed there")
-        await self._store.add_act(self._clock(), asker.name, "disallow", str(net), "")
-        await self._readopt()
+        net = parsed(address)
+        async with self._changing_allowlist:
+            if not await self._store.allow_remove(net):
+                says = f"{net} is not on the run-time allowlist"
+                raise NotFound(f"{says}; what the configuration allows is changed there")
+            await self._store.add_act(self._clock(), asker.name, "disallow", str(net), "")
+            await self._readopt()
         return {"network": str(net)}
 
     async def _readopt(self) -> list[Ban]:
@@ -150,17 +175,17 @@ class Desk:
 def parsed(text: str) -> Net:
     """An address or network as a person typed it; raises Unusable."""
     try:
-        return parse_network(text)
-    except ValueError as fault:
-        raise Unusable(f"{shown(text)!r} is no address or network: {fault}") from fault
+        return network(text)
+    except ValueError as expected:
+        raise Unusable(f'found "{shown(text)}", expected {expected}') from expected
 
 
 def bannable(text: str) -> Net:
     """An address that a ban can name; raises Unusable where its prefix has no set."""
     net = parsed(text)
     if net.prefix not in BAN_PREFIXES[net.family]:
-        lengths = ", ".join(f"/{length}" for length in BAN_PREFIXES[net.family])
-        raise Unusable(f"{net}: a ban can be as wide as {lengths}")
+        lengths = together([f"/{length}" for length in BAN_PREFIXES[net.family]])
+        raise Unusable(f"{net} is a /{net.prefix}; only {lengths} can be banned")
     return net
 
 

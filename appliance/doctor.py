@@ -16,6 +16,8 @@ CAP_NET_ADMIN = 12
 
 SILENT_SECONDS = 300.0
 SKEW_SECONDS = 120.0
+PEERS_TOLD = 5
+"""Peers with a disbelieved `oip=` that are named, the busiest first: a proxy is busier than who plays one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +67,37 @@ def of_arrivals(senders: Mapping[str, Sender], clocks: Clocks, disbelieved: Mapp
         yield Finding(
             "senders",
             silent < SILENT_SECONDS,
-            f"{address} sent {sender.frames} lines, the last {silent:.0f} s ago",
+            f"{address} sent {sender.frames} lines, the last {_rounded(silent)} ago",
             "" if silent < SILENT_SECONDS else f"look at rsyslog on {address}",
         )
     for (address, program), stream in clocks.streams.items():
-        lag = stream.median - stream.offset
-        fine = abs(lag) < SKEW_SECONDS and not stream.offset
-        if not fine:
-            corrected = ", corrected" if stream.offset else ""
+        if abs(stream.median) >= SKEW_SECONDS:
+            corrected = ", which is corrected" if stream.offset else ""
             yield Finding(
                 "clock",
-                bool(stream.offset),
-                f"lines of {program} from {address} are {stream.median:.0f} s behind arrival{corrected}",
+                False,
+                f"lines of {program} from {address} are {_lateness(stream.median)}{corrected}",
                 "set time_zone to the mail hosts' zone, and keep their clocks right (timedatectl)",
             )
-    for address, number in disbelieved.items():
+    for address, number in sorted(disbelieved.items(), key=lambda each: -each[1])[:PEERS_TOLD]:
         yield Finding(
             "proxies",
             False,
             f"{address} sent {number} lines with an oip= that is not believed: is it a proxy of yours?",
-            f'if it is: [zimbra] proxies = ["{address}"]',
+            f'if so, [zimbra] proxies = ["{address}"]; if you do not know it, leave it: clients make up such lines',
         )
+
+
+def _lateness(seconds: float) -> str:
+    """`2 h late`, `5 min ahead`."""
+    return f"{_rounded(abs(seconds))} {'late' if seconds > 0 else 'ahead'}"
+
+
+def _rounded(seconds: float) -> str:
+    """`40 s`, `6 min`, `2 h`, `2.5 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 - 60 else f"{round(seconds / 900) / 4:g} h"
 
 
 def has_capability(status: str, bit: int) -> bool:

@@ -6,8 +6,7 @@ import click
 
 from appliance.cli.asking import ask
 from appliance.cli.options import config_option, json_option, print_json
-from appliance.cli.tables import print_table
-from appliance.judge.words import shown
+from appliance.cli.tables import moment, print_table
 
 
 @click.group(help="Addresses and networks that are never banned, at once and without a restart.")
@@ -15,7 +14,10 @@ def allow() -> None:
     """Holds add, remove and list."""
 
 
-@allow.command(help="Never ban NETWORK from now on; a ban that stands against it is lifted.")
+@allow.command(
+    short_help="Never ban a network from now on.",
+    help="Never ban NETWORK from now on; a ban that stands against it is lifted.",
+)
 @config_option
 @json_option
 @click.argument("network")
@@ -42,7 +44,11 @@ def remove(config: Path | None, as_json: bool, network: str) -> None:
         click.echo(f"{told['network']} may be banned again")
 
 
-@allow.command("list", help="What is on this list; [allow] of the configuration comes beside it.")
+@allow.command(
+    "list",
+    short_help="What is on this list.",
+    help="What is on this list; [allow] of the configuration comes beside it.",
+)
 @config_option
 @json_option
 def list_(config: Path | None, as_json: bool) -> None:
@@ -50,7 +56,7 @@ def list_(config: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(told)
     elif told:
-        rows = [[each["network"], each["added"], each["by"], shown(each["comment"])] for each in told]
+        rows = [[each["network"], moment(each["added"]), each["by"], each["comment"]] for each in told]
         print_table(["network", "added", "by", "comment"], rows)
     else:
         click.echo("the list is empty")

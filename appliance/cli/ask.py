@@ -1,16 +1,16 @@
 """The commands that ask the running daemon: status, bans, ban, unban, why, reload."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from appliance.cli.asking import ask
-from appliance.cli.options import NOT_FOUND, config_option, json_option, print_json
-from appliance.cli.tables import in_words, print_table
+from appliance.cli.options import NOT_FOUND, config_option, json_option, print_json, visible
+from appliance.cli.tables import in_words, moment, print_fact, print_table, stretch
 from appliance.config.durations import seconds as seconds_of
-from appliance.judge.words import shown
+from appliance.judge.words import kind, shown
+from appliance.model import Outcome
 
 
 class _Duration(click.ParamType[float]):
@@ -33,32 +33,33 @@ def status(config: Path | None, as_json: bool) -> None:
         return
     click.secho(f"zward {told['version']}, mode {told['mode']}, up {in_words(told['uptime'])}", bold=True)
     for fault in told["faults"]:
-        click.secho(f"  degraded   {fault}", fg="red")
-    click.echo(f"  listening  {', '.join(told['listening'])}")
+        print_fact("degraded", fault, "red")
+    print_fact("listening", ", ".join(told["listening"]) or "nowhere")
     frames = told["frames"]
-    click.echo(f"  frames     {frames['received']} received, {frames['parsed']} read, {frames['events']} events")
-    click.echo(f"  bans       {told['bans']} in force, {told['dropped_packets']} packets dropped")
+    print_fact("frames", f"{frames['received']} received, {frames['parsed']} read, {frames['events']} events")
+    print_fact("bans", f"{told['bans']} in force, {told['dropped_packets']} packets dropped")
     for sender in told["senders"]:
-        click.echo(
-            f"  sender     {sender['address']}: {sender['frames']} frames, last {in_words(sender['silent'])} ago"
-        )
+        last = in_words(sender["silent"])
+        print_fact("sender", f"{sender['address']}: {sender['frames']} frames, the last {last} ago")
+    if not told["senders"]:
+        print_fact("sender", "no host has sent a line yet")
     for doubt in told["doubts"]:
-        click.echo(f"  doubtful   {doubt}")
+        print_fact("doubtful", doubt)
 
 
-@click.command(help="Who is banned, until when and why; of one ADDRESS only the bans that cover it.")
+@click.command(help="Who is banned, until when and why; of one ADDRESS or network only the bans that touch it.")
 @config_option
 @json_option
 @click.argument("address", required=False)
 def bans(config: Path | None, as_json: bool, address: str | None) -> None:
-    found = ask(config, "GET", "/bans", query={"address": address} if address else None)
+    found = ask(config, "GET", "/bans", query=None if address is None else {"address": address})
     if as_json:
         print_json(found)
     elif found:
-        rows = [[ban["address"], in_words(ban["remaining"]), ban["detector"], ban["reason"]] for ban in found]
+        rows = [[each["address"], in_words(each["remaining"]), each["detector"], each["reason"]] for each in found]
         print_table(["address", "for another", "detector", "reason"], rows)
     else:
-        click.echo("nobody is banned" if address is None else f"{address} is not banned")
+        click.echo("nobody is banned" if address is None else f"{visible(address)} is not banned")
     if address is not None and not found:
         raise SystemExit(NOT_FOUND)
 
@@ -74,9 +75,11 @@ def ban(config: Path | None, as_json: bool, address: str, seconds: float, reason
     if as_json:
         print_json(told)
         return
-    click.echo(f"{told['address']} is banned until {_moment(told['until'])}")
+    click.echo(f"{told['address']} is banned until {moment(told['until'])}")
     if told["mode"] == "observe":
         click.secho("the mode is observe: it is written down and nothing is blocked", fg="yellow")
+    if told["fault"]:
+        click.secho(visible(told["fault"]), fg="yellow")
 
 
 @click.command(help="Lift every ban that covers ADDRESS, at once.")
@@ -90,49 +93,76 @@ def unban(config: Path | None, as_json: bool, address: str, reason: str) -> None
         print_json(lifted)
         return
     for each in lifted:
-        click.echo(f"lifted {each['address']}: {each['reason']}")
+        click.echo(f"lifted {each['address']}: {visible(each['reason'])}")
 
 
 @click.command(help="Everything known of ADDRESS: bans, accounts, protocols, times, the lines.")
 @config_option
 @json_option
 @click.argument("address")
-def why(config: Path | None, as_json: bool, address: str) -> None:
+@click.option("--lines", type=click.IntRange(0), default=5, show_default=True, help="How many, the newest first.")
+def why(config: Path | None, as_json: bool, address: str, lines: int) -> None:
     told = ask(config, "GET", "/why", query={"address": address})
     if as_json:
         print_json(told)
         return
-    _print_why(told)
+    _print_standing(told)
+    for count in told["counts"]:
+        _print_count(count)
+    if told["beyond"]:
+        print_fact("did", f"{told['beyond']} more, of which only the number was kept")
+    if told["is_partial"]:
+        print_fact("", "there is more on disk than one answer reads: these numbers are too low")
+    _print_past(told)
+    _print_lines(told["lines"], lines)
+    if told["banned"]:
+        print_fact("lift", f"zward unban {told['address']}")
 
 
-def _print_why(told: dict[str, Any]) -> None:
-    standing = told["banned"]
-    if standing:
-        left = f"until {_moment(standing['until'])} (another {in_words(standing['remaining'])})"
+def _print_standing(told: dict[str, Any]) -> None:
+    if standing := told["banned"]:
+        left = f"until {moment(standing['until'])} (another {in_words(standing['remaining'])})"
         click.secho(f"{told['address']}  BANNED {left}", bold=True)
-        click.echo(f"  why      {standing['reason']} ({standing['detector']}, step {standing['step'] + 1})")
+        step = "" if standing["by_hand"] else f", step {standing['step'] + 1}"
+        print_fact("why", f"{standing['reason']} ({standing['detector']}{step})")
     else:
         click.secho(f"{told['address']}  not banned", bold=True)
     if observed := told["would_be_banned"]:
-        click.echo(f"  observed it would be banned until {_moment(observed['until'])}: {observed['reason']}")
+        print_fact("observed", f"would be banned until {moment(observed['until'])}: {observed['reason']}")
     if told["never_banned"]:
-        click.echo(f"  never    {told['never_banned']}")
-    for count in told["counts"]:
-        account = shown(count["account"]) if count["account"] else "(no account named)"
-        number = count["number"]
-        click.echo(
-            f"  did      {number} × {count['outcome']} over {count['protocol']} on {account}, "
-            f"{_moment(count['first'])} to {_moment(count['last'])}"
-        )
+        print_fact("never", f"is never banned: {told['never_banned']}")
+
+
+def _print_count(count: dict[str, Any]) -> None:
+    account = shown(count["account"]) if count["account"] else "(no account named)"
+    happened = kind(Outcome(count["outcome"]), count["number"])
+    when = stretch(count["first"], count["last"])
+    print_fact("did", f"{count['number']} {happened} over {count['protocol']} on {account}, {when}")
+
+
+def _print_past(told: dict[str, Any]) -> None:
+    """The other bans that touch the address: of networks around it and inside it, and those that are over."""
+    standing = told["banned"]
     for past in told["bans"]:
-        if not standing or past["since"] != standing["since"]:
-            end = f"lifted by {past['lifted_by']}" if past["lifted_by"] else f"until {_moment(past['until'])}"
-            click.echo(f"  before   {_moment(past['since'])} {end}: {past['reason']}")
-    for line in told["lines"]:
+        if standing and (past["address"], past["since"]) == (standing["address"], standing["since"]):
+            continue
+        if past["lifted"]:
+            end = f"lifted {moment(past['lifted'])} by {past['lifted_by']}"
+            end += f" ({past['lifted_for']})" if past["lifted_for"] else ""
+        else:
+            end = f"until {moment(past['until'])}"
+        whom = "" if past["address"] == told["address"] else f"{past['address']} "
+        label = "before" if past["lifted"] or past["until"] <= told["asked"] else "also"
+        print_fact(label, f"{whom}banned {moment(past['since'])}, {end}: {past['reason']}")
+
+
+def _print_lines(found: list[dict[str, Any]], most: int) -> None:
+    """A log line is never folded, so that it can be copied whole."""
+    for line in found[:most]:
         host = shown(line["host"] or line["sender"])
-        click.echo(f"  line     {_moment(line['time'])} {host}: {_printable(line['line'])}")
-    if standing:
-        click.echo(f"  lift     zward unban {told['address']}")
+        click.echo(f"  {'line':<9}{moment(line['time'])} {host}: {visible(line['line'])}")
+    if len(found) > most:
+        print_fact("", f"{len(found) - most} more with --lines {len(found)}")
 
 
 @click.command(help="Let the daemon take up a changed configuration: all of it, or, with a fault, nothing.")
@@ -148,12 +178,3 @@ def reload(config: Path | None, as_json: bool) -> None:
         click.echo(f"lifted {net}: it may no longer be banned")
     for key in told["needs_restart"]:
         click.secho(f"{key} takes effect at the next start", fg="yellow")
-
-
-def _moment(iso: str) -> str:
-    """A time of an answer, in this terminal's zone."""
-    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)

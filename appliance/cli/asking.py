@@ -3,11 +3,15 @@
 import contextlib
 import http.client
 import json
+import os
+import re
 import socket
 import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+
+import click
 
 from appliance.cli.options import (
     CONFIG_INVALID,
@@ -17,15 +21,23 @@ from appliance.cli.options import (
     UNREACHABLE,
     USAGE,
     leave,
+    visible,
 )
 from appliance.config.faults import ConfigError
-from appliance.config.load import find, load
+from appliance.config.load import FILE_BYTES, find, load
 from appliance.config.schema import Admin
 
 ANSWER_SECONDS = 60.0
 """How long an answer may take: `unban` and a reload ask the kernel, and a listing of a million takes long."""
 
-_CODES = {400: USAGE, 403: REFUSED, 404: NOT_FOUND, 422: CONFIG_INVALID}
+_CODES = {400: USAGE, 403: REFUSED, 404: NOT_FOUND, 413: USAGE, 422: CONFIG_INVALID}
+
+_SOCKET_LINE = re.compile(r'^[ \t]*\[[ \t]*admin[ \t]*\][^\[]*?^[ \t]*socket[ \t]*=[ \t]*"([^"\n]+)"', re.MULTILINE)
+"""`socket = "…"` in the table `[admin]`, for a text that is no TOML."""
+
+
+class Unreachable(Exception):
+    """No daemon answers; the message says where, and what to do."""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -43,31 +55,67 @@ def ask(
     config: Path | None, method: str, path: str, wish: dict[str, Any] | None = None, query: dict[str, str] | None = None
 ) -> Any:
     """Ask the daemon that the configuration names. Ends the command where it is not reached or says no."""
-    address = _socket_of(find(config))
-    connection = _Connection(address)
     target = f"{path}?{urlencode(query)}" if query else path
     try:
-        connection.request(method, target, None if wish is None else json.dumps(wish))
+        status, body = _exchange(_socket_of(find(config)), method, target, None if wish is None else json.dumps(wish))
+    except Unreachable as fault:
+        leave(str(fault), UNREACHABLE)
+    if status != 200:
+        leave(body.get("error", f"zward answered {status}; its log says why"), _CODES.get(status, FAILED))
+    return body
+
+
+def findings(socket: Path) -> list[dict[str, Any]]:
+    """What the daemon at this socket says for `zward doctor`. Raises Unreachable."""
+    status, body = _exchange(socket, "GET", "/doctor", None)
+    if status != 200:
+        raise Unreachable(f"{socket}: zward answered {status}; its log says why")
+    found: list[dict[str, Any]] = body
+    return found
+
+
+def _exchange(address: Path, method: str, target: str, wish: str | None) -> tuple[int, Any]:
+    """One request; its status and what the answer holds. An answer that is no JSON holds nothing."""
+    connection = _Connection(address)
+    try:
+        connection.request(method, target, wish)
         answer = connection.getresponse()
-        body = json.loads(answer.read())
+        text = answer.read()
     except PermissionError:
-        leave(f"{address}: not permitted; ask as root or as a member of its group", UNREACHABLE)
-    except (OSError, http.client.HTTPException, ValueError) as fault:
-        leave(f"{address}: no zward answers ({fault}); start it with zward run, or name its --config", UNREACHABLE)
+        raise Unreachable(f"{address}: not permitted; ask as root or as a member of its group") from None
+    except (OSError, http.client.HTTPException) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+        cure = "start it with zward run, or name its --config"
+        raise Unreachable(f"{address}: no zward answers ({reason}); {cure}") from None
     finally:
         connection.close()
-    if answer.status != 200:
-        leave(body.get("error", f"answered {answer.status}"), _CODES.get(answer.status, FAILED))
-    return body
+    try:
+        return answer.status, json.loads(text)
+    except ValueError:
+        return answer.status, {}
 
 
 def _socket_of(path: Path | None) -> Path:
     """Where the daemon listens. A broken configuration must not keep anybody from lifting a ban: the daemon still
     runs by the one before, so only the socket's place is looked for in it."""
     try:
-        return load(path).admin.socket
-    except ConfigError:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            assert path is not None
-            return Path(tomllib.loads(path.read_text(encoding="utf-8"))["admin"]["socket"])
-        return Admin().socket
+        named = load(path).admin.socket
+    except ConfigError as fault:
+        if path is None:
+            leave(str(fault), CONFIG_INVALID)
+        named = _socket_in(path)
+        click.echo(visible(f"{fault.faults[0]}; asking the daemon at {named} all the same"), err=True)
+    if path is None and not os.path.lexists(named) and os.path.lexists(Admin().socket):
+        return Admin().socket  # somebody asks root's daemon as a user: what that needs will be said
+    return named
+
+
+def _socket_in(path: Path) -> Path:
+    """The socket that a faulty file names, else where it is by default."""
+    with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
+        text = file.read(FILE_BYTES)
+        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+            return Path(tomllib.loads(text)["admin"]["socket"])
+        if found := _SOCKET_LINE.search(text):
+            return Path(found[1])
+    return Admin().socket

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from appliance.cli.asking import ask
+from appliance.cli.asking import Unreachable, findings
 from appliance.cli.options import FAILED, config_of, config_option, json_option, print_json
+from appliance.cli.tables import print_fact
 from appliance.doctor import of_machine
 
 
@@ -17,11 +18,10 @@ from appliance.doctor import of_machine
 def doctor(config: Path | None, as_json: bool) -> None:
     settings = config_of(config)
     found: list[dict[str, Any]] = [asdict(finding) for finding in of_machine(settings)]
-    if settings.admin.socket.exists():
-        found += ask(config, "GET", "/doctor")
-    else:
-        says = f"{settings.admin.socket} does not exist: no zward is running"
-        found.append({"topic": "daemon", "is_fine": False, "says": says, "cure": "zward run, or name its --config"})
+    try:
+        found += findings(settings.admin.socket)
+    except Unreachable as fault:
+        found.append({"topic": "daemon", "is_fine": False, "says": str(fault), "cure": ""})
     if as_json:
         print_json(found)
     else:
@@ -32,7 +32,10 @@ def doctor(config: Path | None, as_json: bool) -> None:
 
 
 def _print(finding: dict[str, Any]) -> None:
-    mark = click.style("fine", fg="green") if finding["is_fine"] else click.style("look", fg="yellow", bold=True)
-    click.echo(f"{mark}  {finding['topic']:<12} {finding['says']}")
+    text = f"{finding['topic']}: {finding['says']}"
+    if finding["is_fine"]:
+        print_fact("fine", text)
+    else:
+        print_fact("look", text, "yellow")
     if finding["cure"]:
-        click.echo(f"      {'':<12} → {finding['cure']}")
+        print_fact("", f"→ {finding['cure']}")

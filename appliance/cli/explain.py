@@ -3,23 +3,26 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
 from appliance.address import NetSet
-from appliance.cli.options import FAILED, config_of, config_option, json_option, leave
+from appliance.cli.options import FAILED, config_of, config_option, json_option, leave, visible
 from appliance.config.rule_files import RuleError, load_rules
 from appliance.judge.words import shown
 from appliance.read.origin import Trust
 from appliance.read.reader import Fact, Reader
 
-_LINE_BYTES = 1 << 20
-"""Longest line read from a file: a frame has 64 KiB at the most."""
+_SHOWN = 1000
+"""Characters of a line that a person is shown: enough for a login line, and a flood of garbage stays short."""
 
 
-@click.command(help="Say of received frames, one a line, with or without PRI, what zward makes of them.")
+@click.command(
+    help="Say of received lines, with or without PRI, what zward makes of them. Reads FILE, else standard input."
+)
 @config_option
 @json_option
 @click.argument("file", type=click.File("rb"), default="-")
@@ -31,14 +34,23 @@ def explain(config: Path | None, as_json: bool, file: BinaryIO) -> None:
         leave(str(fault), FAILED)
     trust = Trust(NetSet(settings.zimbra.hosts), NetSet(settings.zimbra.proxies))
     reader = Reader(rules, trust, settings.zone)
-    while line := file.readline(_LINE_BYTES):
-        frame = line.rstrip(b"\r\n\0")
+    if file.isatty():
+        click.echo("reads lines from this terminal; Ctrl-D ends it", err=True)
+    for frame in _frames(file, settings.listen.frame_limit):
         fact = reader.read(frame, "explain", time.time())
         if as_json:
             click.echo(json.dumps(told(fact), ensure_ascii=True))
         else:
             click.echo(_spelt(frame, fact))
         sys.stdout.flush()
+
+
+def _frames(file: BinaryIO, limit: int) -> Iterator[bytes]:
+    """The lines of a file without their ends, cut where a listener cuts them."""
+    while line := file.readline(limit + 1):
+        yield line.rstrip(b"\r\n\0")[:limit]
+        while len(line) > limit and not line.endswith(b"\n"):  # the rest of a line that is cut
+            line = file.readline(limit + 1)
 
 
 def told(fact: Fact) -> dict[str, Any]:
@@ -61,18 +73,19 @@ def told(fact: Fact) -> dict[str, Any]:
 
 
 def _spelt(frame: bytes, fact: Fact) -> str:
-    """The same for a person: the line, then what it says."""
+    """The same for a person: the line, then what it says. All of it can be client text."""
     facts = told(fact)
-    head = shown(frame.decode("utf-8", "replace"))
+    line = frame.decode("utf-8", "backslashreplace")
     result = click.style(facts["result"], bold=True)
-    lines = [f"{head}", f"  {'result':<9}{result}" + (f" ({facts['outcome']})" if facts["outcome"] else "")]
+    rows = [("result", result + (f" ({facts['outcome']})" if facts["outcome"] else ""))]
     if fact.event:
-        lines.append(f"  {'source':<9}{facts['source'] or 'none'}: {fact.why}")
         account = shown(fact.account) if fact.account else "not named"
-        lines.append(f"  {'account':<9}{account}, over {facts['protocol']}")
-        lines.append(f"  {'rule':<9}{facts['rule']}, {facts['evidence']} evidence")
+        rows.append(("source", visible(f"{facts['source'] or 'none'}: {fact.why}")))
+        rows.append(("account", f"{account}, over {facts['protocol']}"))
+        rows.append(("rule", f"{facts['rule']}, {facts['evidence']} evidence"))
     else:
-        lines.append(f"  {'why':<9}{fact.why}")
-    host, program = facts["host"] or "not named", facts["program"] or "not named"
-    lines.append(f"  {'from':<9}host {shown(host)}, program {shown(program)}")
-    return "\n".join(lines)
+        rows.append(("why", visible(fact.why)))
+    host, program = (shown(facts[key]) if facts[key] else "not named" for key in ("host", "program"))
+    rows.append(("from", f"host {host}, program {program}"))
+    cut = f"… ({len(frame)} bytes)" if len(line) > _SHOWN else ""
+    return "\n".join([visible(line[:_SHOWN]) + cut, *(f"  {label:<9}{text}" for label, text in rows)])

@@ -1,7 +1,6 @@
 """The command `zward`: which sub-commands there are. Each loads only what it needs, so that asking is quick."""
 
 import importlib
-import sys
 from pathlib import Path
 
 import click
@@ -56,9 +55,5 @@ def group(ctx: click.Context, config: Path | None) -> None:
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    try:
-        group(prog_name="zward")
-    except BrokenPipeError:  # `zward bans | head`
-        sys.stderr.close()
-        sys.exit(1)
+    """Entry point of the console script. click ends it quietly where the reader has gone (`zward bans | head`)."""
+    group(prog_name="zward")

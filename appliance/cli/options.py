@@ -1,4 +1,4 @@
-"""What the commands share: --config, --json, exit codes, and how a fault of the configuration ends a command."""
+"""What the commands share: --config, --json, exit codes, how a fault ends a command, and what a terminal may see."""
 
 import json
 import sys
@@ -50,6 +50,14 @@ def print_json(value: Any) -> None:
 
 
 def leave(message: str, code: int) -> NoReturn:
-    """Say what is wrong on stderr and end."""
-    click.echo(message, err=True)
+    """Say what is wrong on stderr and end. Any text may stand in the message; its lines stay lines."""
+    for line in message.split("\n"):
+        click.echo(visible(line), err=True)
     sys.exit(code)
+
+
+def visible(text: str) -> str:
+    r"""Text that cannot act on a terminal: control, direction and other unseen characters as `\u{1b}`."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else f"\\u{{{ord(letter):x}}}" for letter in text)

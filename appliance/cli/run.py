@@ -18,10 +18,11 @@ from appliance.model import Mode
 from appliance.version import VERSION
 
 EXAMPLE = (
-    "$(date '+%F %T'),000 WARN  [ImapServer-1] [ip=198.51.100.7;cid=1;] security - cmd=Auth; account=ana@example.com; "
-    "protocol=imap; error=authentication failed for [ana@example.com], invalid password;"
+    "$(date -u '+%F %T'),000 WARN  [ImapServer-1] [ip=198.51.100.7;cid=1;] security - "
+    "cmd=Auth; account=ana@example.com; protocol=imap; "
+    "error=authentication failed for [ana@example.com], invalid password;"
 )
-"""A failed login from a documentation address (RFC 5737), to try zward with."""
+"""A failed login from a documentation address (RFC 5737), to try zward with; in UTC, the built-in time zone."""
 
 
 @click.command(help="Receive, judge and ban, until SIGTERM or SIGINT. SIGHUP reloads.")

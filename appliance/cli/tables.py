@@ -1,7 +1,11 @@
-"""Answers as a person reads them: tables, spans of time, and client text that cannot move the cursor."""
+"""Answers as a person reads them: tables, facts, moments and spans of time."""
 
+import os
 import shutil
+import sys
+import textwrap
 from collections.abc import Sequence
+from datetime import datetime
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -9,28 +13,60 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-PLAIN_WIDTH = 200
-"""Columns where the output is no terminal: wide enough that no reason is folded."""
+from appliance.cli.options import visible
+
+UNFOLDED = 100_000
+"""Columns where the output is no terminal: a row stays one line, for grep and for mail."""
+
+_LABEL = 11
+"""Columns before a fact's text: two blanks, the label, a blank."""
 
 
-def console() -> Console:
-    """Writes to stdout, as wide as the terminal; no markup is read, since log text may look like it."""
-    width = shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns
-    return Console(width=width, markup=False, emoji=False, highlight=False, soft_wrap=False)
+def width() -> int:
+    """Columns of the terminal, or what $COLUMNS says; without either nothing is folded."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+        return shutil.get_terminal_size().columns
+    return UNFOLDED
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, wide: int = -1) -> None:
-    """Print a table whose column `wide` takes what the others leave and folds."""
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table whose last column takes what the others leave, and folds. Any text may stand in it."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    last = len(headings) - 1 if wide < 0 else wide
-    for number, heading in enumerate(headings):
-        table.add_column(heading, no_wrap=number != last, overflow="fold", ratio=1 if number == last else None)
+    for heading in headings[:-1]:
+        table.add_column(heading, no_wrap=True)
+    table.add_column(headings[-1], overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    screen = console()
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    screen = Console(width=width(), markup=False, emoji=False, highlight=False)
     with screen.capture() as captured:
         screen.print(table)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def print_fact(label: str, text: str, color: str | None = None) -> None:
+    """Print one fact under its label, folded under itself. Any text may stand in it."""
+    head = f"  {label}".ljust(_LABEL)
+    lines = textwrap.wrap(
+        visible(text),
+        max(width(), 2 * _LABEL),
+        initial_indent=head,
+        subsequent_indent=" " * _LABEL,
+        break_on_hyphens=False,
+    )
+    click.secho("\n".join(lines or [head.rstrip()]), fg=color)
+
+
+def moment(iso: str) -> str:
+    """A time of an answer, in this terminal's zone: `2026-11-21 20:49:00`."""
+    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def stretch(first: str, last: str) -> str:
+    """From one time of an answer to another, with nothing said twice."""
+    begin, end = moment(first), moment(last)
+    if begin == end:
+        return begin
+    return f"{begin} to {end[11:] if begin[:10] == end[:10] else end}"
 
 
 def in_words(seconds: float) -> str:

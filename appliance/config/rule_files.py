@@ -42,6 +42,7 @@ _RULE_KEYS = frozenset(
         "evidence",
         "client_text",
         "literals",
+        "wakes",
         "matches",
         "ignores",
     }
@@ -133,7 +134,8 @@ def sample_fault(sample: Sample, reader: Reader) -> str | None:
         return f"{where}: no rule matches it ({fact.why})"
     if fact.event.rule != sample.rule:
         return f"{where}: rule {fact.event.rule} matches it first"
-    if not any(literal in sample.line for literal in reader.rules.literals):
+    wakes = any(rule.literals for rule in reader.rules if rule.id == sample.rule)
+    if wakes and not any(literal in sample.line for literal in reader.rules.literals):
         return f"{where}: no literal of the sieve occurs in it"
     told = _told(fact)
     return next(
@@ -191,7 +193,7 @@ def _rule(entry: Mapping[str, Any], parts: Mapping[str, str], where: str) -> Rul
             id=entry["id"],
             pattern=_pattern(text, where),
             outcome=Outcome(entry["outcome"]),
-            literals=_literals(entry.get("literals"), text, where),
+            literals=_literals(entry.get("literals"), text, where) if entry.get("wakes", True) else (),
             logger=entry["logger"].encode() if "logger" in entry else None,
             levels=tuple(level.encode() for level in ([levels] if isinstance(levels, str) else levels)),
             protocol=Protocol(entry["protocol"]) if "protocol" in entry else None,

@@ -4,7 +4,7 @@ A rule set is a value: built once from the rule files, swapped whole at reload.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from fnmatch import fnmatchcase
@@ -41,7 +41,8 @@ class Rule:
     pattern: re.Pattern[bytes]
     outcome: Outcome
     literals: tuple[bytes, ...]
-    """Every line of this kind holds one of these, as it stands in the frame; they wake the sieve."""
+    """Every line of this kind holds one of these, as it stands in the frame; they wake the sieve. None where such
+    lines change nothing: they are recognised by `explain` alone."""
     logger: bytes | None = None
     levels: tuple[bytes, ...] = ()
     protocol: Protocol | None = None
@@ -90,9 +91,12 @@ class RuleSet:
 
     def __init__(self, programs: Sequence[Program]) -> None:
         self.programs = tuple(programs)
-        self.literals = _shortest({lit for program in programs for rule in program.rules for lit in rule.literals})
+        self.literals = _shortest({literal for rule in self for literal in rule.literals})
         self.course_of = lru_cache(maxsize=4096)(self._course_of)
         """Tag → course; cached, and bounded since a tag is the sender's to choose."""
+
+    def __iter__(self) -> Iterator[Rule]:
+        return (rule for program in self.programs for rule in program.rules)
 
     def __len__(self) -> int:
         return sum(len(program.rules) for program in self.programs)

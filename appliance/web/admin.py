@@ -47,7 +47,7 @@ def admin_app(
 
     async def get_bans(request: web.Request) -> Any:
         address = request.query.get("address")
-        return desk.bans(parsed(address) if address else None)
+        return desk.bans(None if address is None else parsed(address))
 
     async def post_bans(request: web.Request) -> Any:
         wish = await _body(request)
@@ -112,13 +112,19 @@ async def _answer_errors(
         return await handler(request)
     except _FAULTS as fault:
         status = next(code for kind, code in _STATUS.items() if isinstance(fault, kind))
-        return web.json_response({"error": str(fault), "kind": type(fault).__name__}, status=status)
+        return _error(fault, str(fault), status)
+    except web.HTTPException as fault:  # no such page, a body that is too large
+        return _error(fault, fault.text or fault.reason, fault.status)
+
+
+def _error(fault: Exception, says: str, status: int) -> web.Response:
+    return web.json_response({"error": says, "kind": type(fault).__name__}, status=status)
 
 
 async def _body(request: web.Request) -> Mapping[str, Any]:
     try:
         wish = await request.json()
-    except ValueError as fault:
+    except (ValueError, LookupError, RecursionError) as fault:  # no JSON, no known charset, nested too deeply
         raise Unusable(f"the request is no JSON: {fault}") from fault
     if not isinstance(wish, dict):
         raise Unusable("the request is no JSON object")
@@ -134,7 +140,7 @@ def _word(wish: Mapping[str, Any], key: str) -> str:
 def _asker(request: web.Request) -> Asker:
     """Who asks, by the kernel's word (SO_PEERCRED, unix(7))."""
     sock: socket.socket = request.get_extra_info("socket")
-    _pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    _pid, uid, _gid = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     try:
         return Asker(pwd.getpwuid(uid).pw_name)
     except KeyError:

@@ -105,11 +105,6 @@ def _thread_ends(text: bytes, start: int, seams: list[int]) -> list[int]:
     return possible or seams[:1]
 
 
-def _ends_context(end: re.Match[bytes], start: int) -> bool:
-    """Whether a context that begins at `start` can end here; without semicolons only an empty one does."""
-    return end.start() == start if end[1] is None else end.start() >= start
-
-
 def _why_unreadable(text: bytes, seams: list[int]) -> str:
     if seams and text.find(b";", seams[0]) >= 0:
         return "truncated: the context is there, the message behind it is not"
