@@ -123,7 +123,11 @@ class NetSet:
         """A network of this set that shares at least one address with `net`, or None."""
         if found := self.holding(net):
             return found
-        return next((own for own in self.networks if net.covers(own)), None)
+        return next((own for own in self._narrower(net) if net.covers(own)), None)
+
+    def _narrower(self, net: Net) -> Iterable[Net]:
+        """Those that could lie inside `net`: none for a host, which keeps a start with 100,000 bans short."""
+        return () if net.is_host else (own for own in self.networks if own.prefix > net.prefix)
 
     def __contains__(self, net: Net) -> bool:
         return self.holding(net) is not None

@@ -46,6 +46,10 @@ RECONCILE_EVERY = 30.0
 """Seconds between two comparisons of the kernel's sets with the book."""
 
 
+REFRESH_EVERY = 300.0
+"""Seconds between two looks at names, own addresses, routes and resolvers."""
+
+
 class StartError(Exception):
     """The daemon cannot start; the message says what is missing."""
 
@@ -85,6 +89,9 @@ class Daemon:
         except (OSError, RuleError, StoreError, BackendError) as fault:
             await self._open.aclose()
             raise StartError(str(fault)) from fault
+        except BaseException:  # a fault of ours: the store's thread would keep a dead daemon alive
+            await self._open.aclose()
+            raise
         self.metrics.build.info({"version": VERSION})
         self.metrics.reload_ok.set(1)
         self.metrics.set_mode(self.mode_in_force())
@@ -167,7 +174,7 @@ class Daemon:
             self._reloads(),
             self.overview.poll_counters(),
             self._reconcile(),
-            self._refresh_names(),
+            self._refresh_lists(),
         ]
         tasks = [asyncio.create_task(work) for work in works]
         stopping = asyncio.create_task(self._stopping.wait())
@@ -245,7 +252,8 @@ class Daemon:
     async def _adopt(self) -> list[Ban]:
         """Judge by the configuration and the allowlist as they are now; the bans that this ended."""
         ended = self.gate.judge.adopt(await self._policy(self.mode_in_force()))
-        await self._store.lift([ban.net for ban in ended], time.time(), "zward", "spared by the lists as they are now")
+        if ended:
+            await self._store.lift([ban.net for ban in ended], time.time(), "zward", "spared by the lists as they are")
         await self.gate.protect()
         await self.gate.lift(ban.net for ban in ended)
         return ended
@@ -268,13 +276,15 @@ class Daemon:
             if repaired := await self.gate.reconcile():
                 log.warning("%d bans were missing in the kernel and are put back", repaired)
 
-    async def _refresh_names(self) -> None:
-        """Follow the addresses of [allow] names; an answer that fails keeps the old one."""
+    async def _refresh_lists(self) -> None:
+        """Follow what changes under us: the addresses of [allow] names, our own, routes and resolvers."""
         while True:
-            await asyncio.sleep(300)
-            if self.config.allow.names:
+            await asyncio.sleep(REFRESH_EVERY)
+            try:
                 await self._resolve_names()
                 await self._adopt()
+            except StoreError as fault:
+                log.error("the lists of who is spared are not renewed: %s", fault)
 
     async def _resolve_names(self) -> None:
         self._allowed_by_name = await self._names.resolve(self.config.allow.names)

@@ -119,18 +119,20 @@ class Desk:
         net = parsed(address)
         now = self._clock()
         known = await self._store.why(net)
-        covering = [ban for ban in self._touching(net) if ban.net.covers(net)]
-        standing = max(covering, key=lambda ban: ban.until, default=None)
+        touching = self._touching(net)
+        standing = max((ban for ban in touching if ban.net.covers(net)), key=lambda ban: ban.until, default=None)
+        written = {(past.ban.net, past.ban.since) for past in known.bans}
+        bans = [*(PastBan(ban, None) for ban in touching if (ban.net, ban.since) not in written), *known.bans]
         rehearsed = self._gate.judge.rehearsed(source_of(net), now)
         against = self._gate.judge.policy.spares(net)
-        if not standing and not known.bans and not known.counts and not against:
+        if not bans and not known.counts and not against:
             raise NotFound(f"{net}: no failures, no bans, nothing known")
         return {
             "address": str(net),
             "banned": told_ban(standing, now) if standing else None,
             "would_be_banned": told_ban(rehearsed, now) if rehearsed else None,
             "never_banned": against,
-            "bans": [told_past(past) for past in known.bans],
+            "bans": [told_past(past) for past in bans],
             "counts": [told_count(count) for count in known.counts],
             "beyond": known.unnamed,
             "is_partial": known.is_partial,

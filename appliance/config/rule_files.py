@@ -50,6 +50,8 @@ _RULE_KEYS = frozenset(
 _MATCH_KEYS = frozenset({"line", "source", "account", "protocol", "count"})
 _IGNORE_KEYS = frozenset({"line", "why"})
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_POSSESSIVE_GROUP = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+")
+"""`(…)*+` fails to match where it should before Python 3.11.5 (CPython gh-106052); Debian 12 has 3.11.2."""
 _GREEDY = re.compile(r"\.[*+](?![+?])")
 
 
@@ -212,6 +214,8 @@ def _pattern(text: str, where: str) -> re.Pattern[bytes]:
         raise RuleError(f"{where}: text does not compile: {fault}") from fault
     if unknown := set(pattern.groupindex) - FIELDS:
         raise RuleError(f"{where}: unknown field {', '.join(sorted(unknown))}; expected {', '.join(sorted(FIELDS))}")
+    if _POSSESSIVE_GROUP.search(text):
+        raise RuleError(f"{where}: a possessive group, )*+ or the like, does not match rightly before Python 3.11.5")
     before_source = text.partition("(?P<source>")[0] if "source" in pattern.groupindex else ""
     if _GREEDY.search(before_source):
         raise RuleError(f"{where}: .* or .+ stands before the source; client text could run over it")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 PARAMETER_LIMIT = 256
 """Parameters of one message. Real senders write a dozen; a frame of 64 KiB could hold 13,000."""
 
-_VALUE = rb'"((?:[^"\\]++|\\.)*+)"'  # `\"` does not end it; every alternative begins differently: linear time
+_VALUE = rb'"((?:[^"\\]|\\.)*)"'  # `\"` does not end it; every alternative begins differently: linear time
 _NAME = rb"[!#-<>-\\^-~]{1,255}"  # RFC 5424 allows 32; few senders keep to it and little harm is done
 _PARAMETER = re.compile(rb" (%s)=%s" % (_NAME, _VALUE), re.DOTALL)
 _ELEMENT_BEGUN = re.compile(rb"\[(%s)" % _NAME)
