@@ -4,6 +4,7 @@ The kernel keeps bans while nobody runs, so there is no unprotected moment; what
 found in the other.
 """
 
+import asyncio
 import logging
 
 from appliance.address import Net
@@ -21,14 +22,15 @@ LOST_RECORD = "found in the kernel at the start; its record is lost"
 
 async def take_up_bans(gate: Gate, store: Store, now: float) -> None:
     """Put the judge, the kernel and the store in agreement. Raises StoreError or BackendError."""
-    stored = await store.bans_in_force(now)
-    history = await store.history(now - HISTORY)
+    listing = asyncio.create_task(gate.backend.banned())  # the kernel lists while the store reads
+    written = await store.history(now - HISTORY)
     lifted = await store.lifts(now - HISTORY)
-    present = await gate.backend.banned()
+    stored = [ban for ban in written if ban.until > now]
+    present = await listing
     unknown = present.keys() - {ban.net for ban in stored}
     revenants = [net for net in unknown if net in lifted]
     orphans = [_orphan(net, present[net], now) for net in unknown if net not in lifted]
-    forbidden = gate.judge.restore([*stored, *orphans], history)
+    forbidden = gate.judge.restore([*stored, *orphans], [ban for ban in written if ban.until <= now])
     await gate.protect()
     await gate.backend.unban([*revenants, *(ban.net for ban in forbidden)])
     for ban in orphans:

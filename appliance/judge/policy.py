@@ -50,12 +50,19 @@ class Policy:
     detectors: tuple[Detector, ...] = field(default_factory=default_detectors)
     tellers: tuple[Teller, ...] = field(default_factory=default_tellers)
     ladder: Ladder = field(default_factory=Ladder)
+    _spared: NetSet = field(init=False, repr=False, compare=False, default_factory=NetSet)
+    """All of them in one set: nearly every network that is asked for is in none."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_spared", NetSet(self.untouchable()) | LOOPBACK)
 
     def spares(self, net: Net) -> str | None:
         """Why nothing of `net` may be banned: `198.51.100.0/24 is on the allowlist`; None if it may.
 
         One shared address is enough: a /64 that holds a single allowed address is spared whole.
         """
+        if not self._spared.touching(net):
+            return None
         if found := self.allowlist.touching(net):
             return f"{found} is on the allowlist"
         if found := LOOPBACK.touching(net):
