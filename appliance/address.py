@@ -101,10 +101,14 @@ class NetSet:
 
     def __init__(self, networks: Iterable[Net] = ()) -> None:
         self.networks = frozenset(networks)
-        self._lengths: dict[int, list[int]] = {4: [], 6: []}
+        heads: dict[tuple[int, int], set[int]] = {}
         for net in self.networks:
-            if net.prefix not in self._lengths[net.family]:
-                self._lengths[net.family].append(net.prefix)
+            width = len(net.packed)
+            heads.setdefault((width, net.prefix), set()).add(
+                int.from_bytes(net.packed, "big") >> width * 8 - net.prefix
+            )
+        self._heads = {width: [(prefix, heads[w, prefix]) for w, prefix in heads if w == width] for width in (4, 16)}
+        """Width in bytes → for each prefix length in use the leading bits of its networks."""
 
     def __len__(self) -> int:
         return len(self.networks)
@@ -114,9 +118,11 @@ class NetSet:
 
     def holding(self, net: Net) -> Net | None:
         """The network of this set that covers all of `net`, or None."""
-        for prefix in self._lengths[net.family]:
-            if prefix <= net.prefix and (found := _masked(net.packed, prefix)) in self.networks:
-                return found
+        width = len(net.packed)
+        number = int.from_bytes(net.packed, "big")
+        for prefix, heads in self._heads[width]:
+            if prefix <= net.prefix and number >> width * 8 - prefix in heads:
+                return _masked(net.packed, prefix)
         return None
 
     def touching(self, net: Net) -> Net | None:

@@ -129,6 +129,7 @@ class Desk:
             raise NotFound(f"{net}: no failures, no bans, nothing known")
         return {
             "address": str(net),
+            "mode": self._mode(),
             "banned": told_ban(standing, now) if standing else None,
             "would_be_banned": told_ban(rehearsed, now) if rehearsed else None,
             "never_banned": against,

@@ -1,22 +1,15 @@
 """What this host needs to stay alive on its network: addresses that must never be banned whatever a log says."""
 
 import logging
-import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-
-from pyroute2 import AsyncIPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from appliance.address import Net, NetSet, parse_address
 from appliance.config.schema import Config
-from appliance.firewall.own import addresses
+from appliance.firewall.own import addresses, gateways
 from appliance.judge.policy import Ours
 
 log = logging.getLogger(__name__)
-
-MAIN_TABLE = 254
-"""RT_TABLE_MAIN (linux/rtnetlink.h)."""
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 
@@ -24,35 +17,21 @@ RESOLV_CONF = Path("/etc/resolv.conf")
 async def never_ban(config: Config) -> Mapping[Ours, NetSet]:
     """Every address that is never banned, by the reason why. Reads interfaces, routes and resolv.conf afresh."""
     return {
-        Ours.OWN: NetSet(_own()),
+        Ours.OWN: NetSet(_asked(addresses, "this host's own addresses")),
         Ours.ZIMBRA: NetSet(config.zimbra.hosts),
         Ours.PROXY: NetSet(config.zimbra.proxies),
         Ours.SENDER: NetSet(config.listen.senders),
-        Ours.ROUTE: NetSet(await _gateways()),
+        Ours.ROUTE: NetSet(_asked(gateways, "the default routes")),
         Ours.RESOLVER: NetSet(_resolvers(RESOLV_CONF)),
     }
 
 
-def _own() -> set[Net]:
+def _asked(ask: Callable[[], set[Net]], what: str) -> set[Net]:
     try:
-        return addresses()
+        return ask()
     except OSError as fault:
-        log.warning("this host's own addresses cannot be read: %s", fault)
+        log.warning("%s cannot be read: %s", what, fault)
         return set()
-
-
-async def _gateways() -> set[Net]:
-    """Next hops of the default routes of both families, from the main table."""
-    found: set[Net] = set()
-    try:
-        async with AsyncIPRoute() as routes:
-            for family in (socket.AF_INET, socket.AF_INET6):
-                async for route in await routes.route("dump", family=family, table=MAIN_TABLE):
-                    if not route.get("dst_len") and (net := parse_address(str(route.get("gateway")).encode())):
-                        found.add(net)
-    except (OSError, NetlinkError) as fault:
-        log.warning("the default routes cannot be read: %s", fault)
-    return found
 
 
 def _resolvers(path: Path) -> set[Net]:

@@ -7,10 +7,12 @@ import click
 
 from appliance.cli.asking import ask
 from appliance.cli.options import NOT_FOUND, config_option, json_option, print_json, visible
-from appliance.cli.tables import in_words, moment, print_fact, print_table, stretch
+from appliance.cli.tables import LABEL, in_words, moment, print_fact, print_table, stretch
 from appliance.config.durations import seconds as seconds_of
 from appliance.judge.words import kind, shown
 from appliance.model import Outcome
+
+OBSERVING = "the mode is observe: it is written down and nothing is blocked"
 
 
 class _Duration(click.ParamType[float]):
@@ -55,13 +57,24 @@ def bans(config: Path | None, as_json: bool, address: str | None) -> None:
     found = ask(config, "GET", "/bans", query=None if address is None else {"address": address})
     if as_json:
         print_json(found)
-    elif found:
-        rows = [[each["address"], in_words(each["remaining"]), each["detector"], each["reason"]] for each in found]
-        print_table(["address", "for another", "detector", "reason"], rows)
     else:
-        click.echo("nobody is banned" if address is None else f"{visible(address)} is not banned")
+        _print_bans(found, address, ask(config, "GET", "/status")["mode"] == "observe")
     if address is not None and not found:
         raise SystemExit(NOT_FOUND)
+
+
+def _print_bans(found: list[dict[str, Any]], address: str | None, observing: bool) -> None:
+    if found:
+        rows = [[each["address"], in_words(each["remaining"]), each["detector"], each["reason"]] for each in found]
+        print_table(["address", "for another", "detector", "reason"], rows)
+        if observing:
+            click.secho(OBSERVING, fg="yellow", err=True)
+    elif address is not None:
+        click.echo(f"{visible(address)} is not banned")
+    elif observing:
+        click.echo("nobody is banned, since the mode is observe; zward why ADDRESS says whether it would be")
+    else:
+        click.echo("nobody is banned")
 
 
 @click.command(help="Ban ADDRESS (or a /24, /64, /48) on every exposed port.")
@@ -77,7 +90,7 @@ def ban(config: Path | None, as_json: bool, address: str, seconds: float, reason
         return
     click.echo(f"{told['address']} is banned until {moment(told['until'])}")
     if told["mode"] == "observe":
-        click.secho("the mode is observe: it is written down and nothing is blocked", fg="yellow")
+        click.secho(OBSERVING, fg="yellow")
     if told["fault"]:
         click.secho(visible(told["fault"]), fg="yellow")
 
@@ -125,6 +138,8 @@ def _print_standing(told: dict[str, Any]) -> None:
         click.secho(f"{told['address']}  BANNED {left}", bold=True)
         step = "" if standing["by_hand"] else f", step {standing['step'] + 1}"
         print_fact("why", f"{standing['reason']} ({standing['detector']}{step})")
+        if told["mode"] == "observe":
+            print_fact("but", OBSERVING, "yellow")
     else:
         click.secho(f"{told['address']}  not banned", bold=True)
     if observed := told["would_be_banned"]:
@@ -160,7 +175,7 @@ def _print_lines(found: list[dict[str, Any]], most: int) -> None:
     """A log line is never folded, so that it can be copied whole."""
     for line in found[:most]:
         host = shown(line["host"] or line["sender"])
-        click.echo(f"  {'line':<9}{moment(line['time'])} {host}: {visible(line['line'])}")
+        click.echo(f"{'  line':<{LABEL}}{moment(line['time'])} {host}: {visible(line['line'])}")
     if len(found) > most:
         print_fact("", f"{len(found) - most} more with --lines {len(found)}")
 

@@ -88,4 +88,4 @@ def _spelt(frame: bytes, fact: Fact) -> str:
     host, program = (shown(facts[key]) if facts[key] else "not named" for key in ("host", "program"))
     rows.append(("from", f"host {host}, program {program}"))
     cut = f"… ({len(frame)} bytes)" if len(line) > _SHOWN else ""
-    return "\n".join([visible(line[:_SHOWN]) + cut, *(f"  {label:<9}{text}" for label, text in rows)])
+    return "\n".join([visible(line[:_SHOWN]) + cut, *(f"  {label:<10}{text}" for label, text in rows)])

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import shutil
 import sys
 from pathlib import Path
 
@@ -54,7 +55,7 @@ async def _serve(settings: Config, path: Path | None) -> None:
 
 
 def _greeting(daemon: Daemon) -> list[str]:
-    settings, mode = daemon.config, daemon.mode_in_force()
+    settings, mode, me = daemon.config, daemon.mode_in_force(), _me()
     where = daemon.path or f"{BUILT_IN}, since there is no /etc/zward/zward.toml"
     lines = [f"zward {VERSION}, mode {mode} ({where})"]
     if daemon.not_enforced:
@@ -67,7 +68,12 @@ def _greeting(daemon: Daemon) -> list[str]:
     lines.append("send it your mail hosts' logs: put image/rsyslog/zward.conf into their /etc/rsyslog.d/")
     udp = next((endpoint for endpoint in settings.listen.udp if ":" not in endpoint.host), None)
     if udp and daemon.path is None:
-        lines.append("to try it, say this six times, and then: zward bans; zward why 198.51.100.7")
+        lines.append(f"to try it, say this six times, and then: {me} why 198.51.100.7; {me} bans")
         lines.append(f'  logger -n 127.0.0.1 -P {udp.port} -d --rfc3164 -t zimbra-audit "{EXAMPLE}"')
-    lines.append(f"metrics http://{settings.http.listen}/metrics; ask it: zward status, zward bans, zward doctor")
+    lines.append(f"metrics http://{settings.http.listen}/metrics; ask it: {me} status; {me} doctor")
     return lines
+
+
+def _me() -> str:
+    """What a person types to run this command: its name where the shell finds it, else its path."""
+    return "zward" if shutil.which("zward") else sys.argv[0]

@@ -18,7 +18,7 @@ from appliance.cli.options import visible
 UNFOLDED = 100_000
 """Columns where the output is no terminal: a row stays one line, for grep and for mail."""
 
-_LABEL = 11
+LABEL = 12
 """Columns before a fact's text: two blanks, the label, a blank."""
 
 
@@ -45,12 +45,12 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def print_fact(label: str, text: str, color: str | None = None) -> None:
     """Print one fact under its label, folded under itself. Any text may stand in it."""
-    head = f"  {label}".ljust(_LABEL)
+    head = f"  {label}".ljust(LABEL)
     lines = textwrap.wrap(
         visible(text),
-        max(width(), 2 * _LABEL),
+        max(width(), 2 * LABEL),
         initial_indent=head,
-        subsequent_indent=" " * _LABEL,
+        subsequent_indent=" " * LABEL,
         break_on_hyphens=False,
     )
     click.secho("\n".join(lines or [head.rstrip()]), fg=color)

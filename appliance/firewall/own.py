@@ -1,4 +1,4 @@
-"""This host's own addresses, asked from the kernel (rtnetlink RTM_GETADDR, see rtnetlink(7)).
+"""This host's own addresses and gateways, asked from the kernel (RTM_GETADDR, RTM_GETROUTE: rtnetlink(7)).
 
 The helper asks for itself: a receiver that is no longer ours could otherwise cut the gateway off.
 """
@@ -12,6 +12,10 @@ NLMSG_ERROR = 2
 NLMSG_DONE = 3
 RTM_NEWADDR = 20
 RTM_GETADDR = 22
+RTM_NEWROUTE = 24
+RTM_GETROUTE = 26
+RTA_GATEWAY = 5
+RT_TABLE_MAIN = 254
 NLM_F_REQUEST = 0x1
 NLM_F_DUMP = 0x300
 IFA_ADDRESS = 1
@@ -23,15 +27,25 @@ RECEIVE_BYTES = 65_536
 
 _HEADER = struct.Struct("=IHHII")
 _IFADDR = struct.Struct("=BBBBI")
+_RTMSG = struct.Struct("=BBBBBBBBI")
 _ATTRIBUTE = struct.Struct("=HH")
-_REQUEST = _HEADER.pack(_HEADER.size + _IFADDR.size, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + bytes(8)
 
 
 def addresses() -> set[Net]:
     """Every address of every interface in this network namespace. Raises OSError."""
+    return _dumped(RTM_GETADDR, bytes(_IFADDR.size))
+
+
+def gateways() -> set[Net]:
+    """The next hops of this namespace's default routes, both families. Raises OSError."""
+    return _dumped(RTM_GETROUTE, bytes(_RTMSG.size))
+
+
+def _dumped(request: int, body: bytes) -> set[Net]:
     found: set[Net] = set()
+    header = _HEADER.pack(_HEADER.size + len(body), request, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
-        kernel.send(_REQUEST)
+        kernel.send(header + body)
         while _collect(kernel.recv(RECEIVE_BYTES), found):
             pass
     return found
@@ -45,21 +59,39 @@ def _collect(datagram: bytes, found: set[Net]) -> bool:
         if kind == NLMSG_DONE:
             return False
         if kind == NLMSG_ERROR or length < _HEADER.size:
-            raise OSError("the kernel refused to list the addresses of this host")
-        if kind == RTM_NEWADDR and (net := _address(datagram[at + _HEADER.size : at + length])):
+            raise OSError("the kernel refused to list the addresses or routes of this host")
+        if (read := _READERS.get(kind)) and (net := read(datagram[at + _HEADER.size : at + length])):
             found.add(net)
         at += length + 3 & ~3
     return True
 
 
 def _address(message: bytes) -> Net | None:
-    attributes = {}
-    at = _IFADDR.size
+    attributes = _attributes(message, _IFADDR.size)
+    return _host(attributes.get(IFA_LOCAL) or attributes.get(IFA_ADDRESS))
+
+
+def _gateway(message: bytes) -> Net | None:
+    """The next hop, if it is a default route of the main table."""
+    if len(message) < _RTMSG.size:
+        return None
+    _family, length, _source, _tos, table, *_ = _RTMSG.unpack_from(message)
+    return _host(_attributes(message, _RTMSG.size).get(RTA_GATEWAY)) if not length and table == RT_TABLE_MAIN else None
+
+
+_READERS = {RTM_NEWADDR: _address, RTM_NEWROUTE: _gateway}
+
+
+def _host(packed: bytes | None) -> Net | None:
+    return Net(packed, len(packed) * 8) if packed and len(packed) in (4, 16) else None
+
+
+def _attributes(message: bytes, at: int) -> dict[int, bytes]:
+    attributes: dict[int, bytes] = {}
     while at + _ATTRIBUTE.size <= len(message):
         length, kind = _ATTRIBUTE.unpack_from(message, at)
         if length < _ATTRIBUTE.size:
             break
         attributes[kind] = message[at + _ATTRIBUTE.size : at + length]
         at += length + 3 & ~3
-    packed = attributes.get(IFA_LOCAL) or attributes.get(IFA_ADDRESS)
-    return Net(packed, len(packed) * 8) if packed and len(packed) in (4, 16) else None
+    return attributes
