@@ -73,6 +73,8 @@ class Line:
 
 
 _FAILED = "cmd=Auth; account=ana@example.com; protocol={}; error=authentication failed for [{}], invalid password;"
+_HANDLER = "handler exception: authentication failed for [‹T›]"
+_OCCURRED = "Error occurred during authentication: authentication failed for [‹T›]"
 _SOAP = "https://mail.example.com/service/soap/AuthRequest"
 
 
@@ -153,7 +155,7 @@ LINES = {
     ),
     "audit, additional logging": Line(
         "zimbra-audit",
-        _mailbox("security - Error occurred during authentication: authentication failed for [‹T›]. Reason: account not found."),
+        _mailbox(f"security - {_OCCURRED}. Reason: account not found."),
         raw,
     ),
     "audit, lookup": Line(
@@ -167,28 +169,30 @@ LINES = {
     ),
     "mailbox, SOAP account": Line(
         "zimbra-mailbox",
-        _mailbox("SoapEngine - handler exception: authentication failed for [‹T›], account not found"),
+        _mailbox(f"SoapEngine - {_HANDLER}, account not found"),
         raw,
     ),
     "mailbox, SOAP account, bad password": Line(
         "zimbra-mailbox",
-        _mailbox("SoapEngine - handler exception: authentication failed for [‹T›], invalid password"),
+        _mailbox(f"SoapEngine - {_HANDLER}, invalid password"),
         raw,
     ),
     "mailboxd without a date": Line(
         "mailboxd",
-        f"INFO  [qtp1-22] [oip={CLIENT};] SoapEngine - handler exception: authentication failed for [‹T›], account lockout",
+        f"INFO  [qtp1-22] [oip={CLIENT};] SoapEngine - {_HANDLER}, account lockout",
         raw,
         is_plain=True,
     ),
     "mailbox, listener": Line(
         "zimbra-mailbox",
-        _mailbox("account - Error occurred during authentication: authentication failed for [‹T›]. Reason: invalid password."),
+        _mailbox(f"account - {_OCCURRED}. Reason: invalid password."),
         raw,
     ),
     "mailbox, X-Forwarded-Proto": Line(
         "zimbra-mailbox",
-        _mailbox("SoapEngine - handler exception: authentication failed for [x], account not found", "qtp1-8:‹T›://h/p"),
+        _mailbox(
+            "SoapEngine - handler exception: authentication failed for [x], account not found", "qtp1-8:‹T›://h/p"
+        ),
         header,
     ),
     "mailbox, IMAP typed name": Line(
@@ -224,9 +228,7 @@ LINES = {
         "zimbra-nginx", _nginx(_LOOKUP[0].format("", ""), f"{CLIENT6}:8080 using starttls"), raw, limit=2048
     ),
     "nginx, refused": Line("zimbra-nginx", _nginx(_REFUSED, rest=_UPSTREAM), raw, limit=2048),
-    "nginx, refused, IPv6": Line(
-        "zimbra-nginx", _nginx(_REFUSED, f"{CLIENT6}:1", rest=_UPSTREAM6), raw, limit=2048
-    ),
+    "nginx, refused, IPv6": Line("zimbra-nginx", _nginx(_REFUSED, f"{CLIENT6}:1", rest=_UPSTREAM6), raw, limit=2048),
     "nginx, refused, no sockets": Line("zimbra-nginx", _nginx(_REFUSED), raw, limit=2048),
     "nginx, success": Line("zimbra-nginx", _nginx("client logged in", rest=_UPSTREAM), raw, limit=2048),
     "nginx, success, no sockets": Line("zimbra-nginx", _nginx("client logged in"), raw, limit=2048),
@@ -234,10 +236,16 @@ LINES = {
         "zimbra-nginx-access", f'{CLIENT}:51234 - ‹T› [06/May/2024:10:20:30 +0000]  {_ACCESS}"x"', access
     ),
     "access, user agent": Line(
-        "zimbra-nginx-access", f'{CLIENT}:51234 - ana [06/May/2024:10:20:30 +0000]  {_ACCESS}"‹T›"', access, is_plain=True
+        "zimbra-nginx-access",
+        f'{CLIENT}:51234 - ana [06/May/2024:10:20:30 +0000]  {_ACCESS}"‹T›"',
+        access,
+        is_plain=True,
     ),
     "postfix, user name": Line(
-        "postfix/submission/smtpd[1]", f"warning: unknown[{CLIENT}]: {_SMTP_FAILED}, sasl_username=‹T›", sasl_username, True
+        "postfix/submission/smtpd[1]",
+        f"warning: unknown[{CLIENT}]: {_SMTP_FAILED}, sasl_username=‹T›",
+        sasl_username,
+        is_plain=True,
     ),
     "postfix, reverse name": Line(
         "postfix/smtpd[1]", f"warning: ‹T›[{CLIENT}]: {_SMTP_FAILED}", reverse_name, is_plain=True
@@ -246,16 +254,25 @@ LINES = {
         "postfix/smtpd[1]", f"lost connection after AUTH from ‹T›[{CLIENT}]", reverse_name, is_plain=True
     ),
     "postfix, handed in": Line(
-        "postfix/smtpd[1]", f"4V0aBcDzQ1: client=‹T›[{CLIENT}], sasl_method=PLAIN, sasl_username=ana", reverse_name, True
+        "postfix/smtpd[1]",
+        f"4V0aBcDzQ1: client=‹T›[{CLIENT}], sasl_method=PLAIN, sasl_username=ana",
+        reverse_name,
+        is_plain=True,
     ),
     "postfix, HELO": Line(
-        "postfix/smtpd[1]", f"{_REJECT}550 5.1.1 <b@example.com>: Recipient address rejected: x; {_ENVELOPE}", postfix, True
+        "postfix/smtpd[1]",
+        f"{_REJECT}550 5.1.1 <b@example.com>: Recipient address rejected: x; {_ENVELOPE}",
+        postfix,
+        is_plain=True,
     ),
     "postfix, HELO refused": Line(
         "postfix/smtpd[1]", f"{_REJECT}504 5.5.2 <‹T›>: Helo command rejected: x; {_ENVELOPE}", postfix, is_plain=True
     ),
     "postfix, MAIL FROM": Line(
-        "postfix/smtpd[1]", f"{_REJECT}554 5.7.1 <x@example.net>: Relay access denied; from=<‹T›> to=<‹T›>", postfix, True
+        "postfix/smtpd[1]",
+        f"{_REJECT}554 5.7.1 <x@example.net>: Relay access denied; from=<‹T›> to=<‹T›>",
+        postfix,
+        is_plain=True,
     ),
     "postfix, recipient": Line(
         "postfix/smtpd[1]", f"{_REJECT}554 5.7.1 <‹T›>: Relay access denied; from=<a> to=<‹T›>", postfix, is_plain=True
@@ -264,7 +281,10 @@ LINES = {
         "postfix/smtpd[1]", f"warning: non-SMTP command from unknown[{CLIENT}]: GET ‹T›", postfix, is_plain=True
     ),
     "postfix, pipelining": Line(
-        "postfix/smtpd[1]", f"improper command pipelining after EHLO from unknown[{CLIENT}]: GET ‹T›", postfix, is_plain=True
+        "postfix/smtpd[1]",
+        f"improper command pipelining after EHLO from unknown[{CLIENT}]: GET ‹T›",
+        postfix,
+        is_plain=True,
     ),
     "postscreen, pregreet": Line(
         "postfix/postscreen[1]", f"PREGREET 11 after 0.08 from [{CLIENT}]:51234: EHLO ‹T›", postfix, is_plain=True
@@ -283,34 +303,45 @@ LINES = {
         f"ip={CLIENT}, session=null, user=null",
         header,
     ),
-}  # fmt: skip
+}
 
 _CANARY = CANARIES[0]
 
 PIECES = (
     # structure of mailbox.log and audit.log
-    "] [", "[] ", "] ", ";]", ";", ";;", " security - ", " SoapEngine - ", " account - ", " imap - ", "] [] security - ",
+    "] [", "[] ", "] ", ";]", ";", ";;", " security - ", " SoapEngine - ", " account - ", " imap - ",
+    "] [] security - ",
     "://", "://h/p", "https://x/y", "qtp1-8:", "WARN  [", "2024-05-06 10:20:11,407 WARN  [", "ImapServer-1",
-    f"[ip={_CANARY};]", f"[oip={_CANARY};]", f"oip={_CANARY};", f"ip={_CANARY};", f"name=x;ip={_CANARY};", f", {_CANARY}",
+    f"[ip={_CANARY};]", f"[oip={_CANARY};]", f"oip={_CANARY};", f"ip={_CANARY};", f"name=x;ip={_CANARY};",
+    f", {_CANARY}",
     f"{_CANARY}, ", f"[{CANARIES[1]}]", f"[ip={CANARIES[1]};]", "192.0.2.5;", "127.0.0.1", ", 192.0.2.6",
     f"] [ip={_CANARY};] security - ", f"://h/p] [oip={_CANARY};] security - ", f"] [oip={_CANARY};] SoapEngine - ",
     "cmd=Auth; account=x; protocol=soap; error=authentication failed for [x], invalid password;",
     "cmd=Auth; account=ana@example.com; protocol=imap;", "error=authentication failed for [", "], invalid password;",
     "handler exception: authentication failed for [x], account not found", "authentication failed for [",
-    "], account lockout", f"account not found for [x]. oip={_CANARY}", f"]. oip={_CANARY}", ". Reason: account not found.",
+    "], account lockout", f"account not found for [x]. oip={_CANARY}", f"]. oip={_CANARY}",
+    ". Reason: account not found.",
     # nginx.log, its access log
-    f", client: {_CANARY}:1, server: x", f", client: {_CANARY}, server: 0.0.0.0:993", ", client: ", ", server: x", ", server: ",
-    f"{_CANARY}:1 using starttls", " while in mail zmauth state", "user not found:", ', login: "', '"', ', login: "x"', ", ",
-    f"({_CANARY}:1->192.0.2.5:993) <=> (192.0.2.5:1->192.0.2.10:7993)", ", upstream: 192.0.2.10:7993 ", ", upstream: x ",
-    f", upstream: x ({_CANARY}:1->192.0.2.5:993) <=> (192.0.2.5:1->192.0.2.10:7993)", "@example.com", "client logged in",
-    '[error] 2345#0: *6789 ', f"{_CANARY}:1 - ana [06/May/2024:10:20:30 +0000]  ", '"GET https://h/dav/ HTTP/1.1" 401 3 "-"',
+    f", client: {_CANARY}:1, server: x", f", client: {_CANARY}, server: 0.0.0.0:993", ", client: ", ", server: x",
+    ", server: ",
+    f"{_CANARY}:1 using starttls", " while in mail zmauth state", "user not found:", ', login: "', '"',
+    ', login: "x"', ", ",
+    f"({_CANARY}:1->192.0.2.5:993) <=> (192.0.2.5:1->192.0.2.10:7993)", ", upstream: 192.0.2.10:7993 ",
+    ", upstream: x ",
+    f", upstream: x ({_CANARY}:1->192.0.2.5:993) <=> (192.0.2.5:1->192.0.2.10:7993)", "@example.com",
+    "client logged in",
+    '[error] 2345#0: *6789 ', f"{_CANARY}:1 - ana [06/May/2024:10:20:30 +0000]  ",
+    '"GET https://h/dav/ HTTP/1.1" 401 3 "-"',
     # Postfix, saslauthd, Jetty
-    f"unknown[{_CANARY}]", f"[{_CANARY}]", f"[{_CANARY}]:1", f"warning: unknown[{_CANARY}]: SASL LOGIN authentication failed",
+    f"unknown[{_CANARY}]", f"[{_CANARY}]", f"[{_CANARY}]:1",
+    f"warning: unknown[{_CANARY}]: SASL LOGIN authentication failed",
     "warning: ", "unknown", ": SASL LOGIN authentication failed", ", sasl_username=", ", sasl_method=PLAIN", " from ",
-    "NOQUEUE: reject: RCPT", ": 554 5.7.1 ", ": Relay access denied;", " auth failed: ", " auth OK", "client=", "203-0-113-66",
+    "NOQUEUE: reject: RCPT", ": 554 5.7.1 ", ": Relay access denied;", " auth failed: ", " auth OK", "client=",
+    "203-0-113-66",
     ": DOS ALERT: Request rejected ", f"ip={_CANARY}, session=null, user=null", "DOS ALERT:", f"ip={_CANARY}",
     # what holds them together, and what pushes the rest of a line over an edge
-    " ", "x", "a.b", "]", "[", "(", ")", "<", ">", "\\", "\t", "\n", "\r\n", "\0", "%", "é", " - ", "=", ":", _CANARY, CANARIES[1],
+    " ", "x", "a.b", "]", "[", "(", ")", "<", ">", "\\", "\t", "\n", "\r\n", "\0", "%", "é", " - ", "=", ":",
+    _CANARY, CANARIES[1],
     "message repeated 9 times: [ ", "#012", " " * 1900, "y" * 1700, "z" * 230,
 )  # fmt: skip
 """What hostile text is made of: the words by which readers of logs tell one part of a line from the next."""

@@ -21,8 +21,8 @@ from running import COMMAND
 
 from appliance.cli.main import group
 
-HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b1A\u202elive\u2066\x7f\x08"
-"""What a client may type as its name: clears a screen, names a window, moves the cursor, turns the text around."""
+HOSTILE = "\x1bc\x1b[2J\x1b]2owned\x07\x9b1A\u202elive\u2066\x7f\x08"
+"""What a client may type as its name: resets and clears a screen, names a window, moves up, turns the text around."""
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 """The only sequences that zward itself sends: bold and colours."""
@@ -50,6 +50,11 @@ def on_terminal(*arguments: str | Path, columns: int = 80) -> str:
     return sent.decode()
 
 
+def unstyled(text: str) -> list[str]:
+    """The lines that stand on a terminal."""
+    return _STYLE.sub("", text).replace("\r", "").splitlines()
+
+
 def acting(text: str) -> list[str]:
     """The characters in an output that a terminal acts on, but for line ends and zward's own colours."""
     return [letter for letter in _STYLE.sub("", text) if not letter.isprintable() and letter not in "\r\n"]
@@ -60,14 +65,17 @@ def answering(path: Path, answers: Mapping[str, Any], status: int = 200) -> Iter
     """Stand in for a daemon at the socket `path`: what each page holds, as JSON, or as bytes for what is none."""
 
     class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", "0")))
             found = answers[self.path.partition("?")[0]]
             self.send_response(status)
             self.end_headers()
             self.wfile.write(found if isinstance(found, bytes) else json.dumps(found).encode())
 
-        do_POST = do_DELETE = do_GET
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("do_"):  # whatever the method
+                return self.answer
+            raise AttributeError(name)
 
         def address_string(self) -> str:
             return "unix"

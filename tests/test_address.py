@@ -143,7 +143,9 @@ def test_a_set_holds_and_touches_what_ipaddress_says(networks, asked):
 
 
 def test_two_sets_become_one():
-    both = NetSet([parse_network("192.0.2.0/24")]) | NetSet([parse_network("2001:db8::/32"), parse_network("192.0.2.0/24")])
+    both = NetSet([parse_network("192.0.2.0/24")]) | NetSet(
+        [parse_network("2001:db8::/32"), parse_network("192.0.2.0/24")]
+    )
 
     assert len(both) == 2
     assert parse_network("2001:db8::1") in both

@@ -1,5 +1,6 @@
 """How a command finds the daemon, and what it says where there is none."""
 
+import contextlib
 import os
 import pwd
 import socket
@@ -11,8 +12,9 @@ from invoking import HOSTILE, acting, answering, invoke
 
 from appliance.cli import asking
 from appliance.cli.asking import Unreachable, findings
-from appliance.config.schema import Admin
+from appliance.config.schema import Admin, Config
 
+NOBODY = {"/bans": [], "/status": {"mode": "enforce"}}
 CONFIG = '[admin]\nsocket = "{}"\n'
 
 
@@ -64,17 +66,22 @@ def test_a_socket_that_a_killed_daemon_left_is_told_alike(config, place):
     assert "no zward answers (Connection refused)" in answer.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody who may not ask")
 def test_who_may_not_ask_is_told_who_may(place):
-    nobody = pwd.getpwnam("nobody").pw_uid
-    with answering(place, {}):
-        place.chmod(0o660)
-        os.seteuid(nobody)
-        try:
-            with pytest.raises(Unreachable, match="not permitted; ask as root or as a member of its group"):
-                findings(place)
-        finally:
-            os.seteuid(0)
+    with answering(place, {}), as_nobody(place), pytest.raises(Unreachable, match="not permitted; ask as root"):
+        findings(place)
+
+
+@contextlib.contextmanager
+def as_nobody(place):
+    """A socket that none may use; root, who still may, is nobody meanwhile."""
+    place.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 BROKEN = {
@@ -90,7 +97,7 @@ def test_the_socket_is_found_in_a_configuration_that_is_broken(tmp_path, place, 
     path = tmp_path / "zward.toml"
     path.write_text(text.format(place))
 
-    with answering(place, {"/bans": []}):
+    with answering(place, NOBODY):
         bans = invoke("bans", "--config", path)
         unban = invoke("unban", "203.0.113.7", "--config", path)
 
@@ -106,26 +113,32 @@ def test_a_broken_configuration_that_names_no_socket_means_the_usual_one(tmp_pat
     path = tmp_path / "zward.toml"
     path.write_bytes(text if isinstance(text, bytes) else f"pionts = 3\n{text}".encode())
 
-    with answering(place, {"/bans": []}):
+    with answering(place, NOBODY):
         assert invoke("bans", "--config", path).exit_code == 0
 
 
 def test_a_configuration_that_is_not_there_means_the_usual_one_and_is_told(tmp_path, monkeypatch, place):
     monkeypatch.setattr(asking, "Admin", lambda: Admin(socket=str(place)))
 
-    with answering(place, {"/bans": []}):
+    with answering(place, NOBODY):
         answer = invoke("bans", "--config", tmp_path / "none.toml")
 
     assert answer.exit_code == 0
     assert "none.toml: cannot be read" in answer.stderr
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root's own socket is the usual one")
 def test_a_user_without_a_daemon_is_led_to_roots(tmp_path, monkeypatch, place):
+    own = Config(admin=Admin(socket=str(tmp_path / "own.sock")))
     monkeypatch.setattr(asking, "Admin", lambda: Admin(socket=str(place)))
+    monkeypatch.setattr(asking, "find", lambda _path: None)
+    monkeypatch.setattr(asking, "load", lambda _path: own)
 
-    with answering(place, {"/bans": []}):
-        assert invoke("bans", HOME=str(tmp_path), XDG_STATE_HOME="", XDG_RUNTIME_DIR="").exit_code == 0
+    without = invoke("bans")
+    with answering(place, NOBODY):
+        led = invoke("bans")
+
+    assert (without.exit_code, led.exit_code) == (4, 0)
+    assert f"{tmp_path}/own.sock" in without.stderr
 
 
 @pytest.mark.parametrize(

@@ -85,13 +85,15 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path):
     (tmp_path / "zward.toml").write_text(f'[admin]\nsocket = "{tmp_path}/zward.sock"\n')
     command = [COMMAND, "bans", "--config", str(tmp_path / "zward.toml")]
 
-    with answering(tmp_path / "zward.sock", {"/bans": [ban] * 5000}):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as bans:
-            assert bans.stdout is not None
-            assert bans.stderr is not None
-            assert bans.stdout.readline().startswith(b"address")
-            bans.stdout.close()  # far more than a pipe holds is still to come
-            said = bans.stderr.read()
+    with (
+        answering(tmp_path / "zward.sock", {"/bans": [ban] * 5000, "/status": {"mode": "enforce"}}),
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as bans,
+    ):
+        assert bans.stdout is not None
+        assert bans.stderr is not None
+        assert bans.stdout.readline().startswith(b"address")
+        bans.stdout.close()  # far more than a pipe holds is still to come
+        said = bans.stderr.read()
 
     assert said == b""
     assert bans.returncode in {0, 1}  # no traceback, no signal

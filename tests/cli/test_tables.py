@@ -65,14 +65,14 @@ def test_a_fact_folds_under_itself(eighty, capsys):
     print_fact("observed", LONG)
 
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("  observed ticket 4711")
-    assert all(line.startswith(" " * 11) and len(line) <= 80 for line in lines[1:])
+    assert lines[0].startswith("  observed  ticket 4711")
+    assert all(line.startswith(" " * 12) and len(line) <= 80 for line in lines[1:])
 
 
 def test_a_fact_is_one_line_where_nobody_looks(piped, capsys):
     print_fact("why", LONG * 20)
 
-    assert capsys.readouterr().out == f"  why      {LONG * 20}\n"
+    assert capsys.readouterr().out == f"  why       {LONG * 20}\n"
 
 
 def test_a_fact_of_blanks_is_its_label(piped, capsys):

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from appliance.address import NetSet, parse_address, parse_network
 from appliance.read.origin import LOOPBACK, Origin, Trust, of_connection, of_peer, of_request
 
-TRUST = Trust(NetSet([parse_network("192.0.2.0/24")]), NetSet([parse_network("192.0.2.5"), parse_network("2001:db8::5")]))
+TRUST = Trust(
+    NetSet([parse_network("192.0.2.0/24")]), NetSet([parse_network("192.0.2.5"), parse_network("2001:db8::5")])
+)
 CLIENT = parse_address(b"203.0.113.9")
 
 

@@ -87,7 +87,9 @@ def test_only_rules_that_hear_a_line_are_tried():
 
 
 def test_of_two_literals_of_which_one_holds_the_other_the_shorter_wakes_the_sieve():
-    rules = RuleSet([program("p", {"a": STRONG}, rule("one", b"failed for ["), rule("two", b"authentication failed for ["))])
+    rules = RuleSet(
+        [program("p", {"a": STRONG}, rule("one", b"failed for ["), rule("two", b"authentication failed for ["))]
+    )
 
     assert rules.literals == (b"failed for [",)
     assert len(rules) == 2
@@ -124,13 +126,29 @@ PLAIN = st.sampled_from("abXY 09;=[](){}.*+?^$|\\\\-é,:").map(lambda char: (re.
 WORD = st.text("abcdefgh; =", min_size=1, max_size=8).map(lambda word: (word, word))
 SPECIAL = st.sampled_from(
     [
-        *((".", "q"), (r"\d", "7"), (r"\S", "]"), (r"\x41", "A"), (r"\012", "\n"), (r"\]", "]"), ("(?!zzz)", ""), (r"\b", "")),
-        *(("[abc]", "b"), ("[^abc]", "]"), (r"[\]abcdef]", "c"), ("[]abcdef]", "]"), (r"[^\]abcdef]", "x"), (r"[\\\]ab]", "a")),
+        *(
+            (".", "q"),
+            (r"\d", "7"),
+            (r"\S", "]"),
+            (r"\x41", "A"),
+            (r"\012", "\n"),
+            (r"\]", "]"),
+            ("(?!zzz)", ""),
+            (r"\b", ""),
+        ),
+        *(
+            ("[abc]", "b"),
+            ("[^abc]", "]"),
+            (r"[\]abcdef]", "c"),
+            ("[]abcdef]", "]"),
+            (r"[^\]abcdef]", "x"),
+            (r"[\\\]ab]", "a"),
+        ),
         *(("[a({|]", "{"), ("[0-9]", "4"), (r"[\[\]abc]", "[")),
     ]
 )
 REPEATS = st.sampled_from(
-    [("*", 0), ("*", 3), ("+", 1), ("?", 0), ("?", 1), ("{2}", 2), ("{0,3}", 0), ("{1,}", 1), ("*?", 2), ("??", 0), ("*+", 0)]
+    [("*", 0), ("*", 3), ("+", 1), ("?", 0), ("?", 1), ("{2}", 2), ("{0,3}", 0), ("{1,}", 1), ("*?", 2), ("??", 0)]
 )
 ATOM = st.one_of(PLAIN, WORD, SPECIAL)
 
@@ -153,7 +171,9 @@ def joined(parts):
 REPEATED = st.tuples(st.one_of(PLAIN, SPECIAL.filter(lambda one: one[1] != "")), REPEATS).map(
     lambda pair: (pair[0][0] + pair[1][0], pair[0][1] * pair[1][1])
 )
-CASES = st.lists(st.one_of(ATOM, REPEATED, st.recursive(ATOM, grouped, max_leaves=4)), min_size=1, max_size=7).map(joined)
+CASES = st.lists(st.one_of(ATOM, REPEATED, st.recursive(ATOM, grouped, max_leaves=4)), min_size=1, max_size=7).map(
+    joined
+)
 
 
 @given(CASES)
