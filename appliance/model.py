@@ -102,6 +102,8 @@ class Message:
     """What was wrong with the header, in the words of the dropped-and-faults metric: `no_pri`, …"""
     repeat: int = 1
     """How many events it stands for (`message repeated N times: […]`)."""
+    may_be_cut: bool = False
+    """Whether its length is one at which a relay on the way may have cut its end off."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ hosts, 192.0.2.5 and 192.0.2.6 are proxies, 203.0.113.66 and 2001:db8:f00d::66 a
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,7 +52,7 @@ _IGNORE_KEYS = frozenset({"line", "why"})
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _POSSESSIVE_GROUP = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+")
 """`(…)*+` fails to match where it should before Python 3.11.5 (CPython gh-106052); Debian 12 has 3.11.2."""
-_GREEDY = re.compile(r"\.[*+](?![+?])")
+_GREEDY = re.compile(r"\.[*+](?!\+)")
 
 
 class RuleError(Exception):
@@ -259,5 +259,35 @@ def _lacks(entry: Mapping[str, Any], samples: list[Sample]) -> Iterator[str]:
 
 
 def _check_keys(table: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    """Every key is one that is known, and its value of the kind that it must be."""
     if unknown := set(table) - known:
         raise RuleError(f"{where}: unknown key {', '.join(sorted(unknown))}; expected {', '.join(sorted(known))}")
+    for key, value in table.items():
+        kind = next((kind for kind, keys in _KINDS.items() if key in keys), "a string")
+        if not _IS[kind](value):
+            raise RuleError(f"{where}: {key} is {value!r}; expected {kind}")
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+_KINDS = {
+    "a list of tables": {"rule", "matches", "ignores"},
+    "a table of strings": {"programs", "parts"},
+    "a list of strings": {"literals"},
+    "a string or a list of strings": {"level"},
+    "true or false": {"client_text", "wakes"},
+    "a number": {"count"},
+}
+"""What values are not simply strings."""
+
+_IS: Mapping[str, Callable[[object], bool]] = {
+    "a string": lambda value: isinstance(value, str),
+    "a list of tables": lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value),
+    "a table of strings": lambda value: isinstance(value, dict) and all(isinstance(v, str) for v in value.values()),
+    "a list of strings": _is_texts,
+    "a string or a list of strings": lambda value: isinstance(value, str) or _is_texts(value),
+    "true or false": lambda value: isinstance(value, bool),
+    "a number": lambda value: isinstance(value, int) and not isinstance(value, bool),
+}

@@ -1,6 +1,7 @@
 """From frames to facts: sieve, header, decoder, rule, origin; the order of the questions asked of one line."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import NamedTuple
 
@@ -27,6 +28,19 @@ _PROTOCOL_WORDS = {
     b"zsync": Protocol.EAS,
 }
 """What audit.log's `protocol=` says outright; `soap`, `http_basic` and others only say that it was HTTP."""
+
+
+CUTS = (1024, 2048)
+"""Where old relays cut a message (RFC 3164 4.1, RFC 5424 6.1); what our own rsyslog snippet sets is far above."""
+
+LONGEST_WHOLE = 4000
+"""Bytes up to which a line is taken to be whole: rsyslog cuts at 8,096 (measured) or 8,192 and a web request's headers
+end there too, so client text cannot push a line's end off without making it longer than this."""
+
+
+def may_be_cut(size: int) -> bool:
+    """Whether a frame of so many bytes may have lost its end on the way."""
+    return size > LONGEST_WHOLE or any(abs(size - cut) <= 1 for cut in CUTS)
 
 
 class Fact(NamedTuple):
@@ -70,6 +84,8 @@ class Reader:
     def read(self, frame: bytes, sender: str, now: float) -> Fact:
         """Say what one frame says. Raises nothing that a frame's bytes could cause."""
         message = parse(frame, now, self._zone)
+        if may_be_cut(len(frame)):
+            message = replace(message, may_be_cut=True)
         course = self.rules.course_of(message.app) if message.app else None
         if course is None:
             return Fact(message, None, f"no rules for the program {message.app or '(none named)'}")

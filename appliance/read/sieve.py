@@ -14,6 +14,9 @@ class Sieve:
     """Holds the literals; says where in a buffer one of them ends."""
 
     def __init__(self, literals: Sequence[bytes]) -> None:
+        """Raises ValueError where there is none to look for."""
+        if not literals:
+            raise ValueError("a sieve without literals: nothing would ever be looked at")
         self._database = hyperscan.Database()
         self._database.compile(
             expressions=list(literals), ids=list(range(len(literals))), elements=len(literals), literal=True

@@ -69,6 +69,7 @@ class EvidenceQueue:
             self._taken.clear()
         taken = self._taken.get(source, 0) + 1
         self._taken[source] = taken
+        self._taken.move_to_end(source)
         if len(self._taken) > self._sources:
             self._taken.popitem(last=False)
         return taken <= LINES_AN_HOUR

@@ -37,7 +37,7 @@ REFUSED = {
     "matches-without-line": f"{RULE}, matches 1: {SAMPLE_NEEDS}",
     "matches-without-source": f"{RULE}, matches 1: {SAMPLE_NEEDS}",
     "outcome-unknown": f"{RULE}: 'hacked' is not a valid Outcome",
-    "programs-a-list": f"{PROGRAMS} ('list' object has no attribute 'items')",
+    "programs-a-list": "programs is ['postfix/smtpd']; expected a table of strings",
     "programs-absent": f"{PROGRAMS} ('programs')",
     "programs-evidence-unknown": f"{PROGRAMS} ('certain' is not a valid Evidence)",
     "protocol-unknown": f"{RULE}: 'gopher' is not a valid Protocol",

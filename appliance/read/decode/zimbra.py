@@ -8,6 +8,9 @@ zimbraLogToSyslog the date is missing. Three parts can hold client text:
 * the thread of a web request: it holds the request URL, and X-Forwarded-Proto is copied into it as the scheme;
 * the message.
 
+A line that may have been cut lost its true end to client text that is long enough; then a forged context may be the
+only one left. So on a web request's line of such a length no address is believed either.
+
 A thread that is a URL must end in a token without spaces that holds `://`. Where more than one place of a
 line could be that end, the client may have written one of them, and no address on the line is believed.
 """
@@ -32,7 +35,7 @@ _PAIR = b"\0\1\1\0"
 """Stands for a doubled semicolon while a context is split. A client that writes it gains a semicolon in a value."""
 
 _SEAM_LIMIT = 64
-"""Brackets that could begin a context; a line with more of them is made by hand and not read."""
+"""Brackets that could begin a context and are looked at. A web line with more is made by hand: nobody is blamed."""
 
 _READINGS = 4
 """Readings that are made of a line: two are enough to believe no address on it."""
@@ -64,26 +67,25 @@ def decode(message: Message, trust: Trust, zone: tzinfo) -> Decoded:
         return unreadable("not a line of this log: no level and thread (a stack trace, or cut off)")
     start = head.end()
     seams = _seams(text, start)
-    if len(seams) > _SEAM_LIMIT:
-        return unreadable(f"more than {_SEAM_LIMIT} bracket groups")
     time = _time(head, zone)
+    ends, is_certain = _thread_ends(text, start, seams, message.may_be_cut)
     readings = tuple(
         _reading(text[start:seam], text[seam + 3 : end.start(2) - 2], end, head[3], time, trust)
-        for seam in _thread_ends(text, start, seams)[:_READINGS]
+        for seam in ends[:_READINGS]
         if (end := _context_end(text, seam + 2))
     )
     if not readings:
         return unreadable(_why_unreadable(text, seams))
-    if len(readings) > 1:
-        return Decoded(readings, "the line can be read in two ways: client text imitates its structure", False)
+    if len(readings) > 1 or not is_certain:
+        return Decoded(readings, "client text may imitate the line's structure: no address on it is believed", False)
     return Decoded(readings)
 
 
 def _seams(text: bytes, start: int) -> list[int]:
-    """Where `] [` stands; one more than the limit at most."""
+    """Where `] [` stands, up to the limit."""
     seams: list[int] = []
     seam = text.find(b"] [", start)
-    while seam >= 0 and len(seams) <= _SEAM_LIMIT:
+    while seam >= 0 and len(seams) < _SEAM_LIMIT:
         seams.append(seam)
         seam = text.find(b"] [", seam + 1)
     return seams
@@ -96,15 +98,15 @@ def _context_end(text: bytes, bracket: int) -> re.Match[bytes] | None:
     return next((end for end in _CONTEXT_END.finditer(text, bracket) if len(end[1]) % 2), None)
 
 
-def _thread_ends(text: bytes, start: int, seams: list[int]) -> list[int]:
-    """Where the thread can end. Only a web request's thread holds client text."""
+def _thread_ends(text: bytes, start: int, seams: list[int], may_be_cut: bool) -> tuple[list[int], bool]:
+    """Where the thread can end, and whether client text had no hand in it: only a web request's thread holds any."""
     if not seams:
-        return []
+        return [], True
     first = text[start : seams[0]]
     if not first.startswith(b"qtp") or b":" not in first:
-        return seams[:1]
+        return seams[:1], True
     possible = [seam for seam in seams if _URL_TAIL.search(text, max(start, text.rfind(b" ", start, seam)), seam)]
-    return possible or seams[:1]
+    return possible or seams[:1], len(seams) < _SEAM_LIMIT and not may_be_cut
 
 
 def _why_unreadable(text: bytes, seams: list[int]) -> str:
