@@ -72,6 +72,7 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._reload_asked = asyncio.Event()
         self._reloading = asyncio.Lock()
+        self._adopting = asyncio.Lock()
 
     # Start
 
@@ -247,10 +248,14 @@ class Daemon:
 
     async def _policy(self, mode: Mode) -> Policy:
         allowed = NetSet(self.config.allow.networks) | self._allowed_at_run_time | self._allowed_by_name
-        return policy_of(self.config, mode, allowed, await never_ban(self.config))
+        return policy_of(self.config, mode, allowed, never_ban(self.config))
 
     async def _adopt(self) -> list[Ban]:
         """Judge by the configuration and the allowlist as they are now; the bans that this ended."""
+        async with self._adopting:  # a reload, an operator and the clock may all ask at once
+            return await self._adopt_now()
+
+    async def _adopt_now(self) -> list[Ban]:
         ended = self.gate.judge.adopt(await self._policy(self.mode_in_force()))
         if ended:
             await self._store.lift([ban.net for ban in ended], time.time(), "zward", "spared by the lists as they are")

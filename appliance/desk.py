@@ -102,17 +102,24 @@ class Desk:
         now = self._clock()
         covering = self._touching(net)
         nets = [ban.net for ban in covering]
-        await self._store.lift([net, *nets], now, asker.name, reason)
+        fault = ""
+        try:
+            await self._store.lift([net, *nets], now, asker.name, reason)
+        except StoreError as unwritten:  # whoever waits on the phone is let in all the same
+            fault = f"not written down, so a restart may bring it back: {unwritten}"
         self._gate.unwant([net, *nets])
         self._gate.judge.unban(net, now)
         lifted = await self._gate.backend.unban([net, *nets])
         if not covering and not lifted:
             raise NotFound(f"{net} is not banned")
-        await self._store.add_act(now, asker.name, "unban", str(net), reason)
+        if not fault:
+            await self._store.add_act(now, asker.name, "unban", str(net), reason)
         self._gate.count_unbans(len({*nets, *lifted}))
         told = [told_ban(ban, now) for ban in covering]
-        strangers = [found for found in lifted if found not in nets]
-        return told + [{"address": str(found), "reason": "stood in the kernel alone"} for found in strangers]
+        strangers = [
+            {"address": str(found), "reason": "stood in the kernel alone"} for found in lifted if found not in nets
+        ]
+        return [each | {"fault": fault} for each in told + strangers]
 
     async def why(self, address: str) -> dict[str, Any]:
         """Everything known of an address. Raises NotFound when that is nothing."""

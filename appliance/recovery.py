@@ -22,11 +22,9 @@ LOST_RECORD = "found in the kernel at the start; its record is lost"
 
 async def take_up_bans(gate: Gate, store: Store, now: float) -> None:
     """Put the judge, the kernel and the store in agreement. Raises StoreError or BackendError."""
-    listing = asyncio.create_task(gate.backend.banned())  # the kernel lists while the store reads
-    written = await store.history(now - HISTORY)
-    lifted = await store.lifts(now - HISTORY)
+    present, written = await asyncio.gather(gate.backend.banned(), store.history(now - HISTORY))  # a second each
+    lifted = await store.lifted(now)
     stored = [ban for ban in written if ban.until > now]
-    present = await listing
     unknown = present.keys() - {ban.net for ban in stored}
     revenants = [net for net in unknown if net in lifted]
     orphans = [_orphan(net, present[net], now) for net in unknown if net not in lifted]

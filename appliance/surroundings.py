@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 RESOLV_CONF = Path("/etc/resolv.conf")
 
 
-async def never_ban(config: Config) -> Mapping[Ours, NetSet]:
+def never_ban(config: Config) -> Mapping[Ours, NetSet]:
     """Every address that is never banned, by the reason why. Reads interfaces, routes and resolv.conf afresh."""
     return {
         Ours.OWN: NetSet(_asked(addresses, "this host's own addresses")),

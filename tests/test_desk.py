@@ -130,7 +130,7 @@ async def test_a_ban_that_the_kernel_alone_knows_is_lifted_and_told(tmp_path):
 
         (lifted,) = await it.desk.unban(ADDRESS, ANA)
 
-        assert lifted == {"address": ADDRESS, "reason": "stood in the kernel alone"}
+        assert lifted == {"address": ADDRESS, "reason": "stood in the kernel alone", "fault": ""}
         assert await it.backend.banned() == {}
 
 

@@ -19,33 +19,29 @@ def resolv_conf(tmp_path, monkeypatch):
     return path
 
 
-@pytest.mark.asyncio
-async def test_our_own_addresses_hold_loopback(resolv_conf):
-    assert parse_network("127.0.0.1") in (await never_ban(parse("", "empty")))[Ours.OWN]
+def test_our_own_addresses_hold_loopback(resolv_conf):
+    assert parse_network("127.0.0.1") in (never_ban(parse("", "empty")))[Ours.OWN]
 
 
-@pytest.mark.asyncio
-async def test_every_reason_is_answered_for(resolv_conf):
-    found = await never_ban(parse("", "empty"))
+def test_every_reason_is_answered_for(resolv_conf):
+    found = never_ban(parse("", "empty"))
 
     assert set(found) == set(Ours) - {Ours.LOOPBACK}
     assert [len(found[label]) for label in (Ours.ZIMBRA, Ours.PROXY, Ours.SENDER)] == [0, 0, 0]
 
 
-@pytest.mark.asyncio
-async def test_what_the_configuration_names_as_ours_is_ours(resolv_conf):
+def test_what_the_configuration_names_as_ours_is_ours(resolv_conf):
     text = """
         listen = { udp = ["127.0.0.1:5514"], senders = ["192.0.2.0/28"] }
         zimbra = { hosts = ["192.0.2.16/28"], proxies = ["2001:db8::5"] }
     """
-    found = await never_ban(parse(text, "a"))
+    found = never_ban(parse(text, "a"))
 
     assert texts(found[Ours.SENDER]) == {"192.0.2.0/28"}
     assert texts(found[Ours.ZIMBRA]) == {"192.0.2.16/28"}
     assert texts(found[Ours.PROXY]) == {"2001:db8::5"}
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("text", "resolvers"),
     [
@@ -59,30 +55,27 @@ async def test_what_the_configuration_names_as_ours_is_ours(resolv_conf):
         ("", set()),
     ],
 )
-async def test_resolvers_are_those_of_resolv_conf(resolv_conf, text, resolvers):
+def test_resolvers_are_those_of_resolv_conf(resolv_conf, text, resolvers):
     resolv_conf.write_text(text)
 
-    assert texts((await never_ban(parse("", "empty")))[Ours.RESOLVER]) == resolvers
+    assert texts((never_ban(parse("", "empty")))[Ours.RESOLVER]) == resolvers
 
 
-@pytest.mark.asyncio
-async def test_a_resolv_conf_of_any_bytes_is_read(resolv_conf):
+def test_a_resolv_conf_of_any_bytes_is_read(resolv_conf):
     resolv_conf.write_bytes(b"\xff\xfe\0\nnameserver 192.0.2.53\nnameserver \xff\n")
 
-    assert texts((await never_ban(parse("", "empty")))[Ours.RESOLVER]) == {"192.0.2.53"}
+    assert texts((never_ban(parse("", "empty")))[Ours.RESOLVER]) == {"192.0.2.53"}
 
 
-@pytest.mark.asyncio
-async def test_without_a_resolv_conf_there_are_no_resolvers(resolv_conf):
-    assert texts((await never_ban(parse("", "empty")))[Ours.RESOLVER]) == set()
+def test_without_a_resolv_conf_there_are_no_resolvers(resolv_conf):
+    assert texts((never_ban(parse("", "empty")))[Ours.RESOLVER]) == set()
 
 
-@pytest.mark.asyncio
-async def test_own_addresses_that_cannot_be_read_are_told(resolv_conf, monkeypatch, caplog):
+def test_own_addresses_that_cannot_be_read_are_told(resolv_conf, monkeypatch, caplog):
     def addresses():
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr("appliance.surroundings.addresses", addresses)
 
-    assert texts((await never_ban(parse("", "empty")))[Ours.OWN]) == set()
+    assert texts((never_ban(parse("", "empty")))[Ours.OWN]) == set()
     assert "this host's own addresses cannot be read: [Errno 24] Too many open files" in caplog.text

@@ -107,6 +107,8 @@ def unban(config: Path | None, as_json: bool, address: str, reason: str) -> None
         return
     for each in lifted:
         click.echo(f"lifted {each['address']}: {visible(each['reason'])}")
+    for fault in {each["fault"] for each in lifted} - {""}:
+        click.secho(visible(fault), err=True, fg="yellow")
 
 
 @click.command(help="Everything known of ADDRESS: bans, accounts, protocols, times, the lines.")

@@ -1,6 +1,5 @@
 """How a command talks to the running daemon: HTTP over the admin socket, and what an error becomes."""
 
-import contextlib
 import http.client
 import json
 import os
@@ -23,9 +22,8 @@ from appliance.cli.options import (
     leave,
     visible,
 )
-from appliance.config.faults import ConfigError
-from appliance.config.load import FILE_BYTES, find, load
-from appliance.config.schema import Admin
+from appliance.config.default import default_text
+from appliance.config.places import ADMIN_SOCKET, FILE_BYTES, find
 
 ANSWER_SECONDS = 60.0
 """How long an answer may take: `unban` and a reload ask the kernel, and a listing of a million takes long."""
@@ -96,26 +94,25 @@ def _exchange(address: Path, method: str, target: str, wish: str | None) -> tupl
 
 
 def _socket_of(path: Path | None) -> Path:
-    """Where the daemon listens. A broken configuration must not keep anybody from lifting a ban: the daemon still
-    runs by the one before, so only the socket's place is looked for in it."""
+    """Where the daemon listens. The rest of the configuration is not looked at: that would take longer than the
+    answer, and a broken one must not keep anybody from lifting a ban, since the daemon runs by the one before."""
+    if path is None:
+        named = Path(tomllib.loads(default_text(os.geteuid(), os.environ))["admin"]["socket"])
+        if not os.path.lexists(named) and os.path.lexists(ADMIN_SOCKET):
+            return ADMIN_SOCKET  # somebody asks root's daemon as a user: what that needs will be said
+        return named
     try:
-        named = load(path).admin.socket
-    except ConfigError as fault:
-        if path is None:
-            leave(str(fault), CONFIG_INVALID)
-        named = _socket_in(path)
-        click.echo(visible(f"{fault.faults[0]}; asking the daemon at {named} all the same"), err=True)
-    if path is None and not os.path.lexists(named) and os.path.lexists(Admin().socket):
-        return Admin().socket  # somebody asks root's daemon as a user: what that needs will be said
-    return named
-
-
-def _socket_in(path: Path) -> Path:
-    """The socket that a faulty file names, else where it is by default."""
-    with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
-        text = file.read(FILE_BYTES)
-        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-            return Path(tomllib.loads(text)["admin"]["socket"])
-        if found := _SOCKET_LINE.search(text):
-            return Path(found[1])
-    return Admin().socket
+        with path.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(FILE_BYTES)
+    except OSError as fault:
+        click.echo(visible(f"{path}: {fault.strerror}; asking the daemon at {ADMIN_SOCKET} all the same"), err=True)
+        return ADMIN_SOCKET
+    try:
+        return Path(tomllib.loads(text)["admin"]["socket"])
+    except (KeyError, TypeError):
+        return ADMIN_SOCKET
+    except (ValueError, RecursionError) as fault:
+        found = _SOCKET_LINE.search(text)
+        named = Path(found[1]) if found else ADMIN_SOCKET
+        click.echo(visible(f"{path}: {fault}; asking the daemon at {named} all the same"), err=True)
+        return named

@@ -9,7 +9,8 @@ from appliance.cli.options import CONFIG_INVALID, FAILED, config_option, json_op
 from appliance.config.checks import warnings
 from appliance.config.default import BUILT_IN
 from appliance.config.faults import ConfigError
-from appliance.config.load import find, load
+from appliance.config.load import load
+from appliance.config.places import find
 from appliance.config.rule_files import RuleError, load_rules, prove
 
 

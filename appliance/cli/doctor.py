@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from appliance.cli.asking import Unreachable, findings
-from appliance.cli.options import FAILED, config_of, config_option, json_option, print_json
+from appliance.cli.options import FAILED, config_option, json_option, print_json
+from appliance.cli.settings import config_of
 from appliance.cli.tables import print_fact
 from appliance.doctor import of_machine
 

@@ -17,6 +17,7 @@ from typing import TypeVar
 import click
 
 from appliance.address import Net, NetSet, parse_network
+from appliance.cli.options import visible
 from appliance.config.values import Endpoint, endpoint, network
 from appliance.listen.listeners import open_listeners
 from appliance.model import Message
@@ -151,17 +152,10 @@ def as_line(message: Message, faults: tuple[str, ...], truncated: bool, sender: 
     if message.repeat > 1:
         remarks.append(f"stands for {message.repeat}")
     line = f"{_moment(message.time) or '-'} {sender} {transport} {message.host or '-'} {program}: {text}"
-    return _printable(line + (f"  ({', '.join(remarks)})" if remarks else ""))
+    return visible(line + (f"  ({', '.join(remarks)})" if remarks else ""))
 
 
 def _moment(time: float | None) -> str | None:
     if time is None:
         return None
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _printable(text: str) -> str:
-    r"""Control, bidi and separator characters as `\x1b`, `\u202e`."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -8,10 +8,6 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from appliance.config.faults import ConfigError
-from appliance.config.load import find, load
-from appliance.config.schema import Config
-
 FAILED, USAGE, NOT_FOUND, UNREACHABLE, CONFIG_INVALID, REFUSED = 1, 2, 3, 4, 5, 6
 """Exit codes."""
 
@@ -35,14 +31,6 @@ def config_option(command: Command) -> Command:
 
 def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-
-
-def config_of(path: Path | None) -> Config:
-    """Load the configuration, or end with exit code 5 and every fault on stderr."""
-    try:
-        return load(find(path))
-    except ConfigError as fault:
-        leave(str(fault), CONFIG_INVALID)
 
 
 def print_json(value: Any) -> None:

@@ -12,7 +12,8 @@ import click
 from appliance.cli.options import CONFIG_INVALID, FAILED, config_option, leave
 from appliance.config.default import BUILT_IN
 from appliance.config.faults import ConfigError
-from appliance.config.load import find, load
+from appliance.config.load import load
+from appliance.config.places import find
 from appliance.config.schema import Config
 from appliance.daemon import Daemon, StartError
 from appliance.model import Mode

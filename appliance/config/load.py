@@ -3,38 +3,17 @@
 import os
 import re
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from appliance.config.default import BUILT_IN, default_text
 from appliance.config.faults import ConfigError, Fault, fault
+from appliance.config.places import FILE_BYTES, VARIABLE
 from appliance.config.positions import locate
 from appliance.config.schema import Config
 
-INSTALLED = Path("/etc/zward/zward.toml")
-VARIABLE = "ZWARD_CONFIG"
-
-FILE_BYTES = 1 << 20
-"""A configuration file's greatest size: 20,000 networks fit, and a log named by mistake is not read whole."""
-
 _TOML_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
-
-
-def find(explicit: Path | None, environ: Mapping[str, str] = os.environ, installed: Path = INSTALLED) -> Path | None:
-    """Which file to load: the one asked for, else the environment's, else the installed one, else none."""
-    if explicit:
-        return explicit
-    if named := environ.get(VARIABLE):
-        return Path(named)
-    try:
-        installed.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:  # it may be there and not for us: loading it will say so
-        return installed
-    return installed
 
 
 def load(path: Path | None) -> Config:

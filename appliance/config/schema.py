@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from appliance.address import Net
 from appliance.config.durations import seconds
+from appliance.config.places import ADMIN_SOCKET
 from appliance.config.values import (
     Endpoint,
     absolute_path,
@@ -119,7 +120,7 @@ class Store(Table):
 class Admin(Table):
     """The commands' way to the daemon."""
 
-    socket: Annotated[Path, PlainValidator(socket_path)] = Path("/run/zward/zward.sock")
+    socket: Annotated[Path, PlainValidator(socket_path)] = ADMIN_SOCKET
 
 
 class Guessing(Table):

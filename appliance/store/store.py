@@ -106,6 +106,10 @@ _IN_FORCE = """
     WHERE until > ? AND NOT EXISTS (SELECT 1 FROM lifts WHERE lifts.net = bans.net AND time >= since)
     ORDER BY until
 """
+_LIFTED = """
+    SELECT DISTINCT net FROM bans
+    WHERE until > ? AND EXISTS (SELECT 1 FROM lifts WHERE lifts.net = bans.net AND time >= since)
+"""
 _HISTORY = """
     SELECT net, since, until, detector, reason, step FROM bans
     WHERE until >= ? AND NOT EXISTS (SELECT 1 FROM lifts WHERE lifts.net = bans.net AND time >= since)
@@ -159,10 +163,9 @@ class Store:
             await db.executemany(_LIFT, rows)
             await db.execute(_FORGET_LIFTS, (now - LIFTS_SECONDS,))
 
-    async def lifts(self, since: float) -> dict[Net, float]:
-        """When each network was lifted last, since a time: what the kernel holds from before is to go."""
-        query = "SELECT net, max(time) FROM lifts WHERE time >= ? GROUP BY net"
-        return {net_of(net): time for net, time in await self._file.read(query, (since,))}
+    async def lifted(self, now: float) -> set[Net]:
+        """Networks that a written ban would still keep out, had nobody lifted it: the kernel must not hold them."""
+        return {net_of(net) for (net,) in await self._file.read(_LIFTED, (now,))}
 
     async def bans_in_force(self, now: float) -> list[Ban]:
         """Bans that have not ended and are not lifted, of each network the one that ends last."""

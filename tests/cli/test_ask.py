@@ -370,7 +370,7 @@ def test_a_broken_configuration_keeps_nobody_from_looking_and_lifting(zward):
     assert (status.exit_code, lifted.exit_code, reload.exit_code) == (0, 0, 5)
     assert lifted.stdout == "lifted 198.18.10.9: ticket 4711\n"
     place = f"{zward.config}:{before.count(chr(10)) + 2}: detect.guessing.pionts: unknown key; did you mean points?"
-    assert status.stderr.startswith(place)
+    assert status.stderr == ""
     assert reload.stderr.splitlines()[-1] == place
 
 

@@ -77,7 +77,7 @@ def test_on_a_terminal_a_message_is_a_line_with_control_and_bidi_characters_esca
     assert (
         line.decode()
         .rstrip()
-        .endswith("-11-21T19:00:00.000000Z 127.0.0.1 udp m t[1]: \\x1b[2J\\u202eü  (control_chars)")
+        .endswith("-11-21T19:00:00.000000Z 127.0.0.1 udp m t[1]: \\u{1b}[2J\\u{202e}ü  (control_chars)")
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 from namespaces import network, why_not
 from running import COMMAND
 
-from appliance.config.load import INSTALLED
+from appliance.config.places import INSTALLED
 
 PORTS = (5514, 9514)
 AS_A_USER = ("unshare", "--user", "--map-user=65534", "--map-group=65534")

@@ -8,7 +8,8 @@ import pytest
 from appliance.address import parse_network
 from appliance.config.default import BUILT_IN
 from appliance.config.faults import ConfigError
-from appliance.config.load import FILE_BYTES, find, load, parse
+from appliance.config.load import load, parse
+from appliance.config.places import FILE_BYTES, find
 from appliance.config.schema import Config, keys
 from appliance.config.values import Endpoint
 from appliance.model import Mode

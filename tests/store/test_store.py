@@ -103,13 +103,15 @@ async def test_a_clock_set_back_does_not_make_a_lift_void(path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_lifts_tell_when_each_network_was_lifted_last(path: Path) -> None:
+async def test_lifted_names_the_networks_whose_ban_would_still_stand(path: Path) -> None:
     async with opened(path) as store:
-        await store.lift([HOST, SITE], NOW, "ana", "")
-        await store.lift([HOST], NOW + 60, "ana", "")
+        await store.add_bans([ban(HOST), ban(SITE, seconds=60)])
+        await store.lift([HOST, SITE], NOW + 30, "ana", "")
+        assert await store.lifted(NOW + 31) == {HOST, SITE}
+        assert await store.lifted(NOW + 61) == {HOST}
 
-        assert await store.lifts(NOW - 1) == {HOST: NOW + 60, SITE: NOW}
-        assert await store.lifts(NOW + 1) == {HOST: NOW + 60}
+        await store.add_bans([ban(HOST, since=NOW + 40, seconds=50)])
+        assert [each.net for each in await store.bans_in_force(NOW + 50)] == [HOST]
 
 
 @pytest.mark.asyncio
