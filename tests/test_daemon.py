@@ -8,6 +8,8 @@ import pytest
 from lines import audit_failure
 from running import COMMAND, CONFIG, running
 
+pytestmark = pytest.mark.daemon
+
 SOURCE = "198.51.100.7"
 FAILED_RELOADS = 'zward_config_reloads_total{result="failure"}'
 

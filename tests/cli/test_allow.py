@@ -9,6 +9,8 @@ from invoking import HOSTILE, acting, invoke, on_terminal
 from lines import audit_failure
 from running import running
 
+pytestmark = pytest.mark.daemon
+
 
 @pytest.fixture(scope="module")
 def zward(tmp_path_factory):

@@ -8,6 +8,8 @@ from invoking import HOSTILE, acting, answering, invoke, on_terminal, unstyled
 from lines import audit_failure, mailbox_failure
 from running import running
 
+pytestmark = pytest.mark.daemon
+
 GUESSER = "198.51.100.7"
 MARK = "198.51.100.250"
 OWN_MODE = "the mode is observe: it is written down and nothing is blocked"

@@ -170,7 +170,8 @@ def test_an_answer_without_words_leads_to_the_log(config, place):
 
 
 def test_asking_does_not_load_the_daemon(tmp_path):
-    code = "import sys, appliance.cli.ask; print([name for name in sys.modules if name in {'aiohttp', 'hyperscan', 'pydantic'}])"
+    heavy = {"aiohttp", "hyperscan", "pydantic"}
+    code = f"import sys, appliance.cli.ask; print([name for name in sys.modules if name in {heavy}])"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -12,6 +12,8 @@ from running import CONFIG, running
 from appliance.cli import doctor as module
 from appliance.doctor import Finding
 
+pytestmark = pytest.mark.daemon
+
 QUIET = '[zimbra]\nproxies = ["192.0.2.5"]\n[admin]\nsocket = "{}/zward.sock"\n'
 
 

@@ -10,6 +10,8 @@ import time
 import pytest
 from listening import COMMAND, PATIENCE, Receiver, connected, receiving, send
 
+pytestmark = pytest.mark.daemon
+
 LINE = b"<22>Nov 21 19:00:00 mail1 postfix/smtpd[4242]: lost connection\n"
 
 

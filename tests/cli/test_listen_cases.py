@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from listening import Printed, Receiver, connected, cut, finish, is_open, receiving, send, write
 
+pytestmark = pytest.mark.daemon
+
 Case = dict[str, Any]
 
 GROUPS = {"framing", "pri", "rfc3164", "rfc5424", "encoding", "volume", "injection"}

@@ -18,6 +18,8 @@ from running import COMMAND
 
 from appliance.config.places import INSTALLED
 
+pytestmark = pytest.mark.daemon
+
 PORTS = (5514, 9514)
 AS_A_USER = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 """Root becomes a user without a capability who still may read and write what root may."""

@@ -10,6 +10,8 @@ import time
 import pytest
 from running import running
 
+pytestmark = pytest.mark.daemon
+
 
 class Connection(http.client.HTTPConnection):
     def __init__(self, path):
