@@ -56,10 +56,15 @@ class Desk:
         self._changing_allowlist = asyncio.Lock()
         """Or of two operators at once, the slower would put back the list without the other's entry."""
 
-    def bans(self, within: Net | None = None) -> list[dict[str, Any]]:
-        """The bans in force, the newest first; of a network only those that touch it."""
+    def bans(self, within: Net | None = None, *, observed: bool = False) -> list[dict[str, Any]]:
+        """The bans in force, the newest first; of a network only those that touch it.
+
+        `observed` asks for those that the mode observe would have put in force.
+        """
         now = self._clock()
-        found = self._gate.judge.bans_in_force(now) if within is None else self._touching(within)
+        found = self._gate.judge.rehearsals(now) if observed else self._gate.judge.bans_in_force(now)
+        if within is not None:
+            found = [ban for ban in found if ban.net.covers(within) or within.covers(ban.net)]
         return [told_ban(ban, now) for ban in sorted(found, key=lambda ban: ban.since, reverse=True)]
 
     def _touching(self, net: Net) -> list[Ban]:

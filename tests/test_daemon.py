@@ -37,6 +37,7 @@ def test_a_guesser_is_seen_in_observe_and_nobody_is_banned(tmp_path):
         assert why["banned"] is None
         assert "6 bad passwords on ana@example.com" in why["would_be_banned"]["reason"]
         assert zward.ask_json("bans") == []
+        assert [each["address"] for each in zward.ask_json("bans", "--observed")] == [SOURCE]
         assert zward.page("/readyz") == "ready\n"
         assert zward.page("/healthz") == "ok\n"
 

@@ -53,26 +53,42 @@ def status(config: Path | None, as_json: bool) -> None:
 @config_option
 @json_option
 @click.argument("address", required=False)
-def bans(config: Path | None, as_json: bool, address: str | None) -> None:
-    found = ask(config, "GET", "/bans", query=None if address is None else {"address": address})
+@click.option("--observed", is_flag=True, help="Whom the mode observe would have banned.")
+def bans(config: Path | None, as_json: bool, address: str | None, observed: bool) -> None:
+    query = ({} if address is None else {"address": address}) | ({"observed": "1"} if observed else {})
+    found = ask(config, "GET", "/bans", query=query)
     if as_json:
         print_json(found)
+    elif observed:
+        _print_observed(found)
     else:
         _print_bans(found, address, ask(config, "GET", "/status")["mode"] == "observe")
     if address is not None and not found:
         raise SystemExit(NOT_FOUND)
 
 
+def _print_observed(found: list[dict[str, Any]]) -> None:
+    if found:
+        _print_table(found)
+        click.secho("these would be banned; nobody is, by the mode observe", fg="yellow", err=True)
+    else:
+        click.echo("nobody would be banned")
+
+
+def _print_table(found: list[dict[str, Any]]) -> None:
+    rows = [[each["address"], in_words(each["remaining"]), each["detector"], each["reason"]] for each in found]
+    print_table(["address", "for another", "detector", "reason"], rows)
+
+
 def _print_bans(found: list[dict[str, Any]], address: str | None, observing: bool) -> None:
     if found:
-        rows = [[each["address"], in_words(each["remaining"]), each["detector"], each["reason"]] for each in found]
-        print_table(["address", "for another", "detector", "reason"], rows)
+        _print_table(found)
         if observing:
             click.secho(OBSERVING, fg="yellow", err=True)
     elif address is not None:
         click.echo(f"{visible(address)} is not banned")
     elif observing:
-        click.echo("nobody is banned, since the mode is observe; zward why ADDRESS says whether it would be")
+        click.echo("nobody is banned, since the mode is observe; zward bans --observed says who would be")
     else:
         click.echo("nobody is banned")
 

@@ -227,6 +227,10 @@ class Judge:
         """The ban that `net` would be under if the mode were enforce."""
         return self._rehearsed.covering(net, now)
 
+    def rehearsals(self, now: float) -> list[Ban]:
+        """The bans that would be in force if the mode were enforce."""
+        return self._rehearsed.in_force(now)
+
     @property
     def policy(self) -> Policy:
         return self._policy

@@ -47,7 +47,7 @@ def admin_app(
 
     async def get_bans(request: web.Request) -> Any:
         address = request.query.get("address")
-        return desk.bans(None if address is None else parsed(address))
+        return desk.bans(None if address is None else parsed(address), observed="observed" in request.query)
 
     async def post_bans(request: web.Request) -> Any:
         wish = await _body(request)
