@@ -119,7 +119,7 @@ class Daemon:
         self.metrics.start_detectors([each.name for each in policy.detectors], [each.name for each in policy.tellers])
         judge = Judge(policy, seed=os.urandom(32))
         gate = Gate(_reader(rules, self.config), judge, backend, self._store, self.metrics, time.time)
-        self._open.push_async_callback(lambda: gate.backend.close())  # whichever it is by then
+        self._open.push_async_callback(lambda: gate.enforcer.backend.close())  # whichever it is by then
         return gate
 
     async def _opened_backend(self, mode: Mode) -> Backend:
@@ -191,7 +191,7 @@ class Daemon:
     async def stop(self) -> None:
         """Take no more, hand on what came, write what waits, and leave the kernel's bans in place."""
         await self._listeners.close()
-        await self.gate.flush()
+        await self.gate.recorder.flush()
         await self._open.aclose()
 
     # Reload
@@ -239,10 +239,10 @@ class Daemon:
         self.metrics.reload_ok.set(success)
 
     async def _change_backend(self, mode: Mode) -> None:
-        before = self.gate.backend
-        self.gate.backend = await self._opened_backend(mode)
+        before = self.gate.enforcer.backend
+        self.gate.enforcer.backend = await self._opened_backend(mode)
         await before.close()
-        self.gate.want(self.gate.judge.bans_in_force(time.time()))
+        self.gate.enforcer.want(self.gate.judge.bans_in_force(time.time()))
 
     # The policy
 
@@ -259,8 +259,8 @@ class Daemon:
         ended = self.gate.judge.adopt(await self._policy(self.mode_in_force()))
         if ended:
             await self._store.lift([ban.net for ban in ended], time.time(), "zward", "spared by the lists as they are")
-        await self.gate.protect()
-        await self.gate.lift(ban.net for ban in ended)
+        await self.gate.enforcer.protect()
+        await self.gate.enforcer.lift(ban.net for ban in ended)
         return ended
 
     async def _adopt_allowlist(self, allowed: NetSet) -> list[Ban]:
@@ -278,7 +278,7 @@ class Daemon:
     async def _reconcile(self) -> None:
         while True:
             await asyncio.sleep(RECONCILE_EVERY)
-            if repaired := await self.gate.reconcile():
+            if repaired := await self.gate.enforcer.reconcile():
                 log.warning("%d bans were missing in the kernel and are put back", repaired)
 
     async def _refresh_lists(self) -> None:
@@ -296,7 +296,7 @@ class Daemon:
 
     def mode_in_force(self) -> Mode:
         """What really happens: observe, where the configuration asks for more than can be done."""
-        return _mode_of(self.gate.backend)
+        return _mode_of(self.gate.enforcer.backend)
 
 
 def _mode_of(backend: Backend) -> Mode:

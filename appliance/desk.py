@@ -92,9 +92,9 @@ class Desk:
         if standing is not verdict.ban:
             fault = "it was banned for longer already, and stays so; unban it first for a shorter ban"
             return told_ban(standing, now) | {"mode": self._mode(), "fault": fault}
-        fault = self._gate.firewall_fault
-        self._gate.record(verdict.ban)
-        self._gate.want([verdict.ban])
+        fault = self._gate.enforcer.fault
+        self._gate.recorder.ban(verdict.ban)
+        self._gate.enforcer.want([verdict.ban])
         try:
             await self._store.add_act(now, asker.name, "ban", str(net), reason)
         except StoreError as unwritten:  # the ban stands all the same
@@ -112,14 +112,12 @@ class Desk:
             await self._store.lift([net, *nets], now, asker.name, reason)
         except StoreError as unwritten:  # whoever waits on the phone is let in all the same
             fault = f"not written down, so a restart may bring it back: {unwritten}"
-        self._gate.unwant([net, *nets])
         self._gate.judge.unban(net, now)
-        lifted = await self._gate.backend.unban([net, *nets])
+        lifted = await self._gate.enforcer.unban([net, *nets])
         if not covering and not lifted:
             raise NotFound(f"{net} is not banned")
         if not fault:
             await self._store.add_act(now, asker.name, "unban", str(net), reason)
-        self._gate.count_unbans(len({*nets, *lifted}))
         told = [told_ban(ban, now) for ban in covering]
         strangers = [
             {"address": str(found), "reason": "stood in the kernel alone"} for found in lifted if found not in nets

@@ -56,7 +56,7 @@ class Metrics:
         self.refused = Counter(
             "zward_bans_refused", "Bans that the firewall refused: never-ban list, width, term.", registry=registry
         )
-        self.unbans = Counter("zward_unbans", "Bans lifted before their end.", ["by"], registry=registry)
+        self.unbans = Counter("zward_unbans", "Bans lifted before their end.", registry=registry)
         self.firewall_faults = Counter(
             "zward_firewall_failures",
             "Firewall operations that failed and are tried again.",

@@ -37,7 +37,7 @@ class Overview:
         """Read the kernel's counters again and again, until cancelled."""
         while True:
             with contextlib.suppress(BackendError):  # told by whoever needs the firewall to act
-                self._figures.dropped = dict(await self._gate.backend.dropped())
+                self._figures.dropped = dict(await self._gate.enforcer.backend.dropped())
             await asyncio.sleep(COUNTERS_EVERY)
 
     def figures(self) -> Figures:
@@ -62,15 +62,15 @@ class Overview:
 
     def what_is_missing(self) -> str:
         """Why it is not ready, in words."""
-        return self._gate.firewall_fault
+        return self._gate.enforcer.fault
 
     def status(self) -> dict[str, Any]:
         """How the daemon is, for `zward status`."""
         now = time.time()
         faults = {
             "enforce": self._not_enforced(),
-            "firewall": self._gate.firewall_fault,
-            "store": self._gate.store_fault,
+            "firewall": self._gate.enforcer.fault,
+            "store": self._gate.recorder.fault,
         }
         return {
             "version": VERSION,
@@ -91,7 +91,7 @@ class Overview:
     async def findings(self) -> list[dict[str, Any]]:
         """What `zward doctor` asks of a running daemon."""
         gate = self._gate
-        parts = [("firewall", self._not_enforced() or gate.firewall_fault), ("store", gate.store_fault)]
+        parts = [("firewall", self._not_enforced() or gate.enforcer.fault), ("store", gate.recorder.fault)]
         works = [Finding(part, not fault, fault or "works") for part, fault in parts]
         arrived = of_arrivals(self._listeners.senders.facts(), gate.clocks, gate.disbelieved)
         return [asdict(finding) for finding in (*works, *arrived)]

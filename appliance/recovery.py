@@ -22,18 +22,19 @@ LOST_RECORD = "found in the kernel at the start; its record is lost"
 
 async def take_up_bans(gate: Gate, store: Store, now: float) -> None:
     """Put the judge, the kernel and the store in agreement. Raises StoreError or BackendError."""
-    present, written = await asyncio.gather(gate.backend.banned(), store.history(now - HISTORY))  # a second each
+    backend = gate.enforcer.backend
+    present, written = await asyncio.gather(backend.banned(), store.history(now - HISTORY))  # a second each
     lifted = await store.lifted(now)
     stored = [ban for ban in written if ban.until > now]
     unknown = present.keys() - {ban.net for ban in stored}
     revenants = [net for net in unknown if net in lifted]
     orphans = [_orphan(net, present[net], now) for net in unknown if net not in lifted]
     forbidden = gate.judge.restore([*stored, *orphans], [ban for ban in written if ban.until <= now])
-    await gate.protect()
-    await gate.backend.unban([*revenants, *(ban.net for ban in forbidden)])
+    await gate.enforcer.protect()
+    await backend.unban([*revenants, *(ban.net for ban in forbidden)])
     for ban in orphans:
-        gate.record(ban)
-    gate.want([ban for ban in gate.judge.bans_in_force(now) if ban.net not in present])
+        gate.recorder.ban(ban)
+    gate.enforcer.want([ban for ban in gate.judge.bans_in_force(now) if ban.net not in present])
     if stored or orphans:
         log.info("%d bans go on, %d of them found in the kernel alone", len(stored) + len(orphans), len(orphans))
 

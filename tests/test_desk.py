@@ -69,7 +69,7 @@ async def world(path: Path) -> AsyncIterator[World]:
         looking.set()
         await asyncio.sleep(next(looks, 0))
         ended = judge.adopt(replace(judge.policy, allowlist=allowed))
-        await gate.lift(ban.net for ban in ended)
+        await gate.enforcer.lift(ban.net for ban in ended)
         return ended
 
     desk = Desk(gate, store, clock, lambda: Mode.ENFORCE, adopt)
@@ -79,7 +79,7 @@ async def world(path: Path) -> AsyncIterator[World]:
     finally:
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
-        await gate.flush()
+        await gate.recorder.flush()
         await store.close()
 
 
@@ -186,7 +186,7 @@ async def test_a_ban_stands_although_the_disk_does_not_take_the_record(tmp_path,
 @pytest.mark.asyncio
 async def test_a_ban_tells_that_the_firewall_does_not_answer(tmp_path):
     async with world(tmp_path) as it:
-        it.gate.firewall_fault = "the helper is gone"
+        it.gate.enforcer.fault = "the helper is gone"
 
         assert (await it.desk.ban(ADDRESS, 60, "x", ANA))["fault"] == "the helper is gone"
 

@@ -140,7 +140,7 @@ async def _has(here: World, number: int) -> bool:
 
 @pytest.mark.asyncio
 async def test_a_ban_that_the_firewall_did_not_take_is_tried_again_and_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("appliance.gate.RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("appliance.enforcer.RETRY_SECONDS", 0.02)
     async with world(tmp_path) as here:
         here.backend.failures = 3
         here.receive(*failures(6))
@@ -154,16 +154,16 @@ async def test_a_ban_that_the_firewall_did_not_take_is_tried_again_and_told(tmp_
 
 
 async def _fault_seen(here: World) -> bool:
-    return here.gate.firewall_fault == "the helper is gone"
+    return here.gate.enforcer.fault == "the helper is gone"
 
 
 async def _no_fault(here: World) -> bool:
-    return not here.gate.firewall_fault
+    return not here.gate.enforcer.fault
 
 
 @pytest.mark.asyncio
 async def test_a_full_disk_delays_no_ban_and_loses_no_record(tmp_path, monkeypatch):
-    monkeypatch.setattr("appliance.gate.RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("appliance.recorder.RETRY_SECONDS", 0.02)
     async with world(tmp_path) as here:
         write = here.store.add_bans
         is_full = True
@@ -181,15 +181,15 @@ async def test_a_full_disk_delays_no_ban_and_loses_no_record(tmp_path, monkeypat
 
         is_full = False
         await here.until(lambda: _written(here))
-        assert here.gate.store_fault == ""
+        assert here.gate.recorder.fault == ""
 
 
 async def _store_faulty(here: World) -> bool:
-    return here.gate.store_fault == "database or disk is full"
+    return here.gate.recorder.fault == "database or disk is full"
 
 
 async def _written(here: World) -> bool:
-    return len(await here.store.bans_in_force(time.time())) == 1 and not here.gate.store_fault
+    return len(await here.store.bans_in_force(time.time())) == 1 and not here.gate.recorder.fault
 
 
 @pytest.mark.asyncio
@@ -217,7 +217,7 @@ async def test_a_ban_that_somebody_removed_is_put_back(tmp_path):
         await here.until(lambda: _has(here, 1))
         await here.backend.unban([parse_network(SOURCE)])
 
-        assert await here.gate.reconcile() == 1
+        assert await here.gate.enforcer.reconcile() == 1
 
         await here.until(lambda: _has(here, 1))
 
@@ -248,3 +248,16 @@ async def test_a_flood_of_one_source_keeps_a_few_lines_and_counts_them_all(tmp_p
 async def _counted(here: World, number: int) -> bool:
     known = await here.store.why(parse_network(SOURCE))
     return sum(count.count for count in known.counts) + known.unnamed == number
+
+
+@pytest.mark.asyncio
+async def test_what_is_lifted_while_the_firewall_fails_is_not_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("appliance.enforcer.RETRY_SECONDS", 0.02)
+    async with world(tmp_path) as here:
+        here.backend.failures = 1
+        here.receive(*failures(6), *failures(6, "203.0.113.9"))
+        await here.until(lambda: _fault_seen(here))
+        here.gate.judge.unban(parse_network(SOURCE), time.time())
+
+        await here.until(lambda: _has(here, 1))
+        assert await here.banned() == ["203.0.113.9"]

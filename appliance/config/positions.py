@@ -148,5 +148,8 @@ def _name(part: str) -> str:
     if part[0] == "'":
         return part[1:-1]
     if part[0] == '"':
-        return str(tomllib.loads(f"name = {part}")["name"])
+        try:
+            return str(tomllib.loads(f"name = {part}")["name"])
+        except tomllib.TOMLDecodeError:  # an escape that is none: then the whole text is no TOML
+            return part[1:-1]
     return part

@@ -389,7 +389,9 @@ def test_a_ban_by_hand_outlives_a_restart(tmp_path):
     assert standing["by_hand"] is True
 
 
-@pytest.mark.parametrize(("mode", "more"), [("enforce", "\n"), ("observe", ", since the mode is observe; zward bans --observed ")])
+@pytest.mark.parametrize(
+    ("mode", "more"), [("enforce", "\n"), ("observe", ", since the mode is observe; zward bans --observed ")]
+)
 def test_where_nobody_is_banned_it_says_whether_anybody_could_be(tmp_path, mode, more):
     (tmp_path / "zward.toml").write_text(f'[admin]\nsocket = "{tmp_path}/zward.sock"\n')
     with answering(tmp_path / "zward.sock", {"/bans": [], "/status": {"mode": mode}}):

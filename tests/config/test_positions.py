@@ -169,7 +169,7 @@ def test_no_text_keeps_the_scanner_from_coming_to_an_end(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 300 + "a", "a = " + "[" * 200, 'a = """', "'", "= 1", "a.b.", "[[a]", "a = {b = 1"]
+    "text", ['"\\1"', "[" * 300 + "a", "a = " + "[" * 200, 'a = """', "'", "= 1", "a.b.", "[[a]", "a = {b = 1"]
 )
 def test_what_is_no_toml_has_lines_all_the_same(text: str) -> None:
     assert set(locate(text).values()) <= {1}

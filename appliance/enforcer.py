@@ -1,0 +1,162 @@
+"""Brings the book's bans into the firewall, and keeps them there.
+
+A ban is sent at once; others that come while one is under way go together in the next transaction. What fails
+is tried again for as long as it is wanted.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from time import monotonic
+
+from appliance.address import Net
+from appliance.batches import finished
+from appliance.firewall.backend import Backend, BackendError, Element
+from appliance.firewall.limits import MAX_BATCH
+from appliance.judge.judge import Judge
+from appliance.metrics import Metrics
+from appliance.model import Ban
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+"""Pause before what failed is tried again: a dead helper is back by then."""
+
+
+@dataclass(slots=True)
+class Wanted:
+    """A ban on its way to the kernel."""
+
+    ban: Ban
+    arrived: float
+    """Monotonic seconds at which the deciding line came in."""
+
+
+class Enforcer:
+    """The way from the judge's book to the firewall. The backend can be exchanged."""
+
+    def __init__(self, backend: Backend, judge: Judge, metrics: Metrics, clock: Callable[[], float]) -> None:
+        """`clock` gives seconds since the epoch."""
+        self.backend = backend
+        self.fault = ""
+        """Why the firewall does not do what is asked; "" while it does."""
+        self._judge = judge
+        self._metrics = metrics
+        self._clock = clock
+        self._wanted: dict[Net, Wanted] = {}
+        self._due = asyncio.Event()
+
+    def want(self, bans: Iterable[Ban]) -> None:
+        """Put these bans into the firewall as soon as may be."""
+        for ban in bans:
+            self._wanted[ban.net] = Wanted(ban, monotonic())
+            self._due.set()
+
+    async def run(self) -> None:
+        """Carry out what is wanted, until cancelled."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            while self._wanted:
+                batch = [self._wanted.pop(net) for net in list(self._wanted)[:MAX_BATCH]]
+                await finished(self._carry_out(batch))
+
+    async def _carry_out(self, batch: list[Wanted]) -> None:
+        now = self._clock()
+        elements = [Element(w.ban.net, math.ceil(w.ban.until - now)) for w in batch if w.ban.until > now]
+        try:
+            refused = await self.backend.ban(elements)
+        except BackendError as fault:
+            self._failed("ban", fault)
+            await asyncio.sleep(RETRY_SECONDS)
+            await self._mend()
+            self._want_again(batch)
+            return
+        self._worked()
+        for net, reason in refused:
+            self._metrics.refused.inc()
+            log.warning("the firewall refuses to ban %s: %s", net, reason)
+        self._count(batch, {net for net, _ in refused})
+
+    def _want_again(self, batch: list[Wanted]) -> None:
+        """But not what was lifted meanwhile."""
+        standing = {ban.net for ban in self._judge.bans_in_force(self._clock())}
+        for wanted in batch:
+            if wanted.ban.net in standing:
+                self._wanted.setdefault(wanted.ban.net, wanted)
+
+    def _count(self, batch: list[Wanted], refused: Collection[Net]) -> None:
+        done = monotonic()
+        for ban, arrived in ((wanted.ban, wanted.arrived) for wanted in batch if wanted.ban.net not in refused):
+            self._metrics.bans.labels(ban.detector, str(ban.net.family)).inc()
+            self._metrics.latency.observe(done - arrived)
+
+    async def protect(self) -> None:
+        """Have the firewall spare, and refuse to ban, whatever the judge's policy spares."""
+        try:
+            await self.backend.allow(self._judge.policy.untouchable())
+        except BackendError as fault:
+            self._failed("allow", fault)
+
+    async def lift(self, nets: Iterable[Net]) -> None:
+        """Take these networks out of the firewall; what fails is done by the next `reconcile`."""
+        nets = list(nets)
+        try:
+            await self.unban(nets)
+        except BackendError as fault:
+            self._failed("unban", fault)
+
+    async def unban(self, nets: Collection[Net]) -> list[Net]:
+        """The same for whoever waits for it: what was lifted. Raises BackendError."""
+        for net in nets:
+            self._wanted.pop(net, None)
+        lifted = await self.backend.unban(list(nets))
+        self._metrics.unbans.inc(len(lifted))
+        return lifted
+
+    async def reconcile(self) -> int:
+        """Make the firewall hold what the judge's book holds; the number of differences that are repaired.
+
+        Bans that stand in the firewall alone end by themselves, but for those that the policy spares.
+        """
+        was_faulty = bool(self.fault)
+        try:
+            present = await self.backend.banned()
+        except BackendError as fault:
+            self._failed("list", fault)
+            if not await self._mend():
+                return 0
+            present, was_faulty = {}, True
+        self._worked()
+        if was_faulty:
+            await self.protect()
+        wrong = [net for net in present if self._judge.policy.spares(net)]
+        if wrong:
+            await self.lift(wrong)
+        missing = [ban for ban in self._judge.bans_in_force(self._clock()) if ban.net not in present]
+        self.want(missing)
+        return len(missing) + len(wrong)
+
+    async def _mend(self) -> bool:
+        """Put back the table that somebody else may have removed; whether the firewall is in place now."""
+        try:
+            await self.backend.open()
+        except BackendError as fault:
+            self._failed("open", fault)
+            return False
+        return True
+
+    def _failed(self, operation: str, fault: BackendError) -> None:
+        self._metrics.firewall_faults.labels(operation).inc()
+        self._metrics.degraded.labels("firewall").set(1)
+        if not self.fault:
+            log.error("the firewall does not do what is asked; standing bans stay: %s", fault)
+        self.fault = str(fault)
+
+    def _worked(self) -> None:
+        if self.fault:
+            log.warning("the firewall works again")
+        self.fault = ""
+        self._metrics.degraded.labels("firewall").set(0)
