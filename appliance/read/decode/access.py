@@ -8,7 +8,8 @@ an unknown account it is the only trace anywhere. A 401 with `-` is the normal c
 import re
 from datetime import tzinfo
 
-from appliance.model import Message, Protocol
+from appliance.model import Message
+from appliance.read.decode.paths import protocol_of
 from appliance.read.decode.reading import Decoded, Reading, unreadable
 from appliance.read.origin import Trust, of_peer
 from appliance.read.times import epoch
@@ -19,17 +20,6 @@ _LINE = re.compile(
     rb'"([A-Z]{1,20}) ([^"\s]{1,8192}) HTTP/[0-9.]{1,3}" (\d{3}) '
 )
 _PATH = re.compile(rb"[a-z]{2,5}://[^/\s]{1,255}(/[^?\s]*)")
-
-_BY_PATH = (
-    (b"/dav", Protocol.DAV),
-    (b"/principals/", Protocol.DAV),
-    (b"/service/dav", Protocol.DAV),
-    (b"/.well-known/c", Protocol.DAV),
-    (b"/microsoft-server-activesync", Protocol.EAS),
-    (b"/ews/", Protocol.EWS),
-    (b"/service/soap", Protocol.SOAP),
-    (b"/service/admin/", Protocol.ADMIN),
-)
 
 
 def decode(message: Message, trust: Trust, zone: tzinfo) -> Decoded:
@@ -43,11 +33,7 @@ def decode(message: Message, trust: Trust, zone: tzinfo) -> Decoded:
         text=b" ".join((status, b"-" if user == b"-" else b"+", method)),
         origin=of_peer(address, trust),
         account=None if user == b"-" else user,
-        protocol=_protocol(path.lower()),
+        protocol=protocol_of(path),
         time=epoch(stamp, "%d/%b/%Y:%H:%M:%S %z", zone),
     )
     return Decoded((reading,))
-
-
-def _protocol(path: bytes) -> Protocol:
-    return next((protocol for prefix, protocol in _BY_PATH if path.startswith(prefix)), Protocol.HTTP)

@@ -20,6 +20,7 @@ from datetime import tzinfo
 from functools import lru_cache
 
 from appliance.model import Message, Protocol
+from appliance.read.decode.paths import protocol_of
 from appliance.read.decode.reading import Decoded, Reading, unreadable
 from appliance.read.origin import Origin, Trust, of_connection, of_request
 from appliance.read.times import epoch
@@ -43,18 +44,6 @@ _READINGS = 4
 _URLS = 4096
 """Request URLs whose protocol is remembered. An attacker can fill it, and gains 2 µs a line by that."""
 
-_BY_PATH = (
-    (b"/service/admin/", Protocol.ADMIN),
-    (b"/zimbraAdmin", Protocol.ADMIN),
-    (b"/Microsoft-Server-ActiveSync", Protocol.EAS),
-    (b"/EWS/", Protocol.EWS),
-    (b"/ews/", Protocol.EWS),
-    (b"/dav", Protocol.DAV),
-    (b"/principals/", Protocol.DAV),
-    (b"/service/dav", Protocol.DAV),
-    (b"/.well-known/c", Protocol.DAV),
-    (b"/service/soap", Protocol.SOAP),
-)
 _BY_PORT = {b"7073": Protocol.SMTP, b"7072": Protocol.UNKNOWN, b"7071": Protocol.ADMIN, b"9071": Protocol.ADMIN}
 _BY_THREAD = ((b"Imap", Protocol.IMAP), (b"Pop3", Protocol.POP3), (b"Lmtp", Protocol.UNKNOWN))
 
@@ -163,8 +152,7 @@ def _web_protocol(request: bytes) -> Protocol:
         return Protocol.UNKNOWN
     if (port := _PORT.search(url[1])) and (protocol := _BY_PORT.get(port[1])):
         return protocol
-    path = url[2] or b""
-    return next((protocol for prefix, protocol in _BY_PATH if path.startswith(prefix)), Protocol.HTTP)
+    return protocol_of(url[2] or b"")
 
 
 def _time(head: re.Match[bytes], zone: tzinfo) -> float | None:
