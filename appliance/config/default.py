@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
+IPV6 = Path("/proc/net/if_inet6")
+"""Is there where the kernel has IPv6 (proc(5)); without it nothing can listen at `[::]`."""
+
 BUILT_IN = "built-in configuration"
 """Stands for the file's name in messages."""
 
@@ -13,6 +16,8 @@ def default_text(uid: int, environ: Mapping[str, str]) -> str:
     """The built-in TOML text, with paths that this user may write to."""
     store, socket = _paths(uid, environ)
     template = (files("appliance.config") / "default.toml").read_text(encoding="utf-8")
+    if not IPV6.exists():
+        template = template.replace(', "[::]:5514"', "")
     return template.replace('"@STORE@"', json.dumps(str(store))).replace('"@SOCKET@"', json.dumps(str(socket)))
 
 

@@ -133,6 +133,6 @@ def _fault(printed: bytes) -> NftError | NotPermitted:
     lines = printed.split(b"\n")
     first = lines[0].decode("ascii", "replace")
     if "Operation not permitted" in first:
-        return NotPermitted("changing nftables needs CAP_NET_ADMIN; this starts zward with it: sudo zward run")
+        return NotPermitted("changing nftables needs CAP_NET_ADMIN; this starts zward with it: sudo make run")
     carets = (line for line in lines if line.lstrip(b" ")[:1] == b"^")
     return NftError(first.rpartition(": ")[2], tuple(line.index(b"^") for line in carets))

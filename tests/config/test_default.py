@@ -59,3 +59,11 @@ def test_what_it_does_not_set_is_the_schemas_default() -> None:
 
     assert config.detect == Config().detect
     assert config.ladder == Config().ladder
+
+
+def test_without_ipv6_in_the_kernel_it_listens_on_ipv4_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("appliance.config.default.IPV6", tmp_path / "if_inet6")
+
+    config = parse(default_text(0, {}), BUILT_IN)
+
+    assert [str(endpoint) for endpoint in (*config.listen.udp, *config.listen.tcp)] == ["0.0.0.0:5514"] * 2
