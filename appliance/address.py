@@ -31,8 +31,7 @@ class Net(NamedTuple):
         return self.prefix == len(self.packed) * 8
 
     def __str__(self) -> str:
-        address = ipaddress.ip_address(self.packed)
-        return str(address) if self.is_host else f"{address}/{self.prefix}"
+        return _text(self)
 
     def widened(self, prefix: int) -> "Net":
         """The network of `prefix` bits around this one; itself if it is that wide already."""
@@ -45,6 +44,13 @@ class Net(NamedTuple):
             and self.prefix <= other.prefix
             and other.widened(self.prefix).packed == self.packed
         )
+
+
+@lru_cache(maxsize=65536)
+def _text(net: Net) -> str:
+    """Canonical text (RFC 5952); `ipaddress` takes 2 µs for it, and the same sources come again and again."""
+    address = ipaddress.ip_address(net.packed)
+    return str(address) if net.is_host else f"{address}/{net.prefix}"
 
 
 @lru_cache(maxsize=65536)

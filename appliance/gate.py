@@ -62,6 +62,7 @@ class Gate:
         self._received[transport].inc(len(block))
         self._frames += len(block)
         now = self._clock()
+        parsed = self._parsed
         for frame in self.reader.suspects(block):
             try:
                 self._take(frame, sender, now)
@@ -69,6 +70,7 @@ class Gate:
                 self._metrics.faults.labels("quarantined").inc()
                 self.doubts.append(f"{type(fault).__name__}: {fault}: {shown(frame[:200].decode('utf-8', 'replace'))}")
                 log.exception("a line could not be judged; it is counted and left out")
+        self._metrics.parsed.inc(self._parsed - parsed)
         self._count_block()
 
     def _count_block(self) -> None:
@@ -81,7 +83,6 @@ class Gate:
         self._verdicts_here.clear()
 
     def _take(self, frame: bytes, sender: str, now: float) -> None:
-        self._metrics.parsed.inc()
         self._parsed += 1
         fact = self.reader.read(frame, sender, now)
         event = fact.event

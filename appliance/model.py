@@ -1,8 +1,10 @@
 """The nouns that travel through zward. Frozen, slotted, and without behaviour of their own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from appliance.address import Net
 
@@ -83,8 +85,7 @@ class Mode(StrEnum):
     ENFORCE = "enforce"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One syslog message: a frame whose header has been read. Nothing in it is trusted."""
 
     facility: int
@@ -97,7 +98,7 @@ class Message:
     pid: str | None
     text: bytes
     msgid: str | None = None
-    structured_data: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    structured_data: Mapping[str, Mapping[str, list[str]]] = MappingProxyType({})
     faults: tuple[str, ...] = ()
     """What was wrong with the header, in the words of the dropped-and-faults metric: `no_pri`, …"""
     repeat: int = 1

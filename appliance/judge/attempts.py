@@ -101,9 +101,9 @@ class _Entry:
     attempt: Attempt
     levels: list[_Marks]
 
-    def awaits(self, time: float, session: tuple[str, str] | None) -> bool:
-        distance = abs(self.attempt.time - time)
-        return distance <= NEAR or (session is not None and distance <= SESSION and self.levels[0].session == session)
+    def is_recent(self, time: float) -> bool:
+        """Whether lines of the same smtpd session may still join: it can last longer than `NEAR`."""
+        return abs(self.attempt.time - time) <= SESSION
 
     def marks(self, level: int) -> _Marks:
         while len(self.levels) <= level:
@@ -132,7 +132,13 @@ class Attempts:
         )
         strong = event.evidence is Evidence.STRONG
         entries = self._entries(source, event.protocol)
-        near = [entry for entry in entries if entry.awaits(time, line.session)] if entries else []
+        first, last, session = time - NEAR, time + NEAR, line.session
+        near = [
+            entry
+            for entry in entries
+            if first <= entry.attempt.time <= last
+            or (session is not None and entry.levels[0].session == session and entry.is_recent(time))
+        ]
         created: list[Attempt] = []
         changed = False
         for _ in range(self._repeats(event.count)):

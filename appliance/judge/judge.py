@@ -61,7 +61,7 @@ class Judge:
         verdicts: list[Verdict] = self._notices(case) if is_news else []
         if source is None:
             verdicts.append(Watched(None, None, "counted for the account: the line names no client"))
-        elif standing := self._standing(source, now):
+        elif standing := self._standing(case, source, now):
             verdicts.append(Watched(source, standing[0].detector, standing[1]))
         elif not is_news:
             verdicts.append(Watched(source, None, "another line of an attempt that is counted"))
@@ -119,7 +119,7 @@ class Judge:
                     notices.append(Noticed(teller.name, subject.name, teller.explain(subject)))
         return notices
 
-    def _standing(self, source: Net, now: float) -> tuple[Ban, str] | None:
+    def _standing(self, case: Case, source: Net, now: float) -> tuple[Ban, str] | None:
         """The ban that a source is under. What still comes from it belongs to that ban and is spent."""
         if ban := self._bans.covering(source, now):
             words = f"already banned until {moment(ban.until)}"
@@ -127,7 +127,9 @@ class Judge:
             words = f"would be banned until {moment(ban.until)}"
         else:
             return None
-        self._sources.forgive(source)
+        for attempt in case.attempts:
+            if attempt.points:
+                attempt.forgive()
         return ban, words
 
     def _weigh(self, case: Case, source: Net) -> list[Verdict]:

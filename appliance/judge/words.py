@@ -42,6 +42,7 @@ def span(seconds: float) -> str:
     return f"{seconds:g} s"
 
 
+@lru_cache(maxsize=4096)  # of a standing ban it is said with each line that still comes
 def moment(time: float) -> str:
     """`2026-11-21 20:49 UTC`."""
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,7 +1,6 @@
 """From frames to facts: sieve, header, decoder, rule, origin; the order of the questions asked of one line."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import NamedTuple
 
@@ -85,7 +84,7 @@ class Reader:
         """Say what one frame says. Raises nothing that a frame's bytes could cause."""
         message = parse(frame, now, self._zone)
         if may_be_cut(len(frame)):
-            message = replace(message, may_be_cut=True)
+            message = message._replace(may_be_cut=True)
         course = self.rules.course_of(message.app) if message.app else None
         if course is None:
             return Fact(message, None, f"no rules for the program {message.app or '(none named)'}")

@@ -35,9 +35,12 @@ SOURCES_READ = 256
 """Sources that one answer about a network looks at: all of an IPv4 /24."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EvidenceLine:
-    """One line that blames one source, on its way to the disk or back."""
+    """One line that blames one source, on its way to the disk or back.
+
+    Not frozen: one is made of every failure, and that takes a third of the time so.
+    """
 
     source: Net
     """What is counted and banned: an IPv4 address or an IPv6 /64."""
@@ -129,6 +132,8 @@ def span(net: Net) -> tuple[bytes, bytes]:
 
 def clean(text: str, limit: int = TEXT_CHARS) -> str:
     """Text that SQLite takes: lone surrogates, which stand for bytes that are no UTF-8, become escapes."""
+    if text.isascii():
+        return text[:limit]
     return text[:limit].encode("utf-8", "backslashreplace").decode("utf-8")
 
 

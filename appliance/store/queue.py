@@ -6,7 +6,6 @@ line on for each account and outcome, with the number of events that it stands f
 """
 
 from collections import OrderedDict, deque
-from dataclasses import replace
 
 from appliance.address import Net
 from appliance.model import AuthEvent
@@ -55,7 +54,8 @@ class EvidenceQueue:
         lines = [self._lines.popleft() for _ in range(min(most, len(self._lines)))]
         for key in list(self._merged)[: most - len(lines)]:
             line, count = self._merged.pop(key)
-            lines.append(replace(line, count=count))
+            line.count = count
+            lines.append(line)
         return lines
 
     def put_back(self, lines: list[EvidenceLine]) -> None:

@@ -33,7 +33,9 @@ class Zmauditswatch:
         return max(self.account, self.total)
 
     def subjects(self, case: Case) -> Iterator[Subject]:
-        if case.source is not None and len(case.attempts) >= min(self.source, self.source_and_account):
+        least = min(self.source, self.source_and_account)
+        attempts = case.attempts  # sorted by time: one look at the last but so many is enough
+        if case.source is not None and len(attempts) >= least and attempts[-least].time > case.now - self.within:
             yield from self._of_source(case, str(case.source))
         if case.on_account is not None and len(case.on_account.times) >= self.account:
             count = case.on_account.within(self.within, case.now)
