@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import NamedTuple
 
 from appliance.address import Net
@@ -85,6 +84,10 @@ class Mode(StrEnum):
     ENFORCE = "enforce"
 
 
+NO_DATA: Mapping[str, Mapping[str, list[str]]] = {}
+"""The structured data of nearly every message; a plain dictionary, since `zward listen` prints it as JSON."""
+
+
 class Message(NamedTuple):
     """One syslog message: a frame whose header has been read. Nothing in it is trusted."""
 
@@ -98,7 +101,7 @@ class Message(NamedTuple):
     pid: str | None
     text: bytes
     msgid: str | None = None
-    structured_data: Mapping[str, Mapping[str, list[str]]] = MappingProxyType({})
+    structured_data: Mapping[str, Mapping[str, list[str]]] = NO_DATA
     faults: tuple[str, ...] = ()
     """What was wrong with the header, in the words of the dropped-and-faults metric: `no_pri`, …"""
     repeat: int = 1
