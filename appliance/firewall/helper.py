@@ -171,7 +171,8 @@ def _receive(receiver: socket.socket) -> bytes:
 
 def main() -> None:
     """Serve the socket whose number is the only argument; its other end must be our parent's."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the receiver decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # both reach the whole group: Ctrl-C, a service that is stopped
+        signal.signal(number, signal.SIG_IGN)  # the receiver decides, and ends us by closing the socket
     with socket.socket(fileno=int(sys.argv[1])) as receiver:
         peer = struct.unpack("3i", receiver.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
         if peer != os.getppid():
