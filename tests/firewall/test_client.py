@@ -174,9 +174,12 @@ async def test_close_ends_the_helper_and_the_kernel_keeps_the_bans(
 
 @pytest.mark.kernel
 @pytest.mark.asyncio
-async def test_ctrl_c_in_the_terminal_does_not_end_the_helper(backend: HelperBackend) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "a stopped service"])
+async def test_a_signal_to_the_whole_group_does_not_end_the_helper(
+    backend: HelperBackend, number: signal.Signals
+) -> None:
     assert backend.pid
-    os.kill(backend.pid, signal.SIGINT)
+    os.kill(backend.pid, number)
     assert await backend.ban([Element(NET, 60)]) == []
     assert backend.restarts == 0
 
