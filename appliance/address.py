@@ -143,3 +143,7 @@ class NetSet:
 
     def __contains__(self, net: Net) -> bool:
         return self.holding(net) is not None
+
+
+LOOPBACK = NetSet((parse_network("127.0.0.0/8"), parse_network("::1")))
+"""This host, by whichever of its names (RFC 1122 3.2.1.3, RFC 4291 2.5.3)."""

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 
-from appliance.address import SOURCE_PREFIX, Net, NetSet
+from appliance.address import LOOPBACK, SOURCE_PREFIX
 from appliance.config.durations import in_words
-from appliance.config.schema import Config, DetectorMode
+from appliance.config.schema import Config
+from appliance.judge.detector import DetectorMode
 
 WIDE = 256
 """Sources in a listed network from which on it is worth a second look: an IPv4 /24, 256 IPv6 /64."""
 
 LOCKOUT_SHARE = 0.7
 """How much of Zimbra's lockout limit a stranger may use up before we act, so that we act first."""
-
-_LOOPBACK = NetSet([Net(b"\x7f\0\0\0", 8), Net(bytes(15) + b"\x01", 128)])
 
 
 def warnings(config: Config) -> list[str]:
@@ -47,7 +46,7 @@ def _wide_networks(config: Config) -> Iterator[str]:
     for key, (networks, consequence) in listed.items():
         for net in networks:
             sources = 1 << max(0, SOURCE_PREFIX[net.family] - net.prefix)
-            if sources > WIDE and net not in _LOOPBACK:
+            if sources > WIDE and net not in LOOPBACK:
                 unit = "addresses" if net.family == 4 else "/64 networks"
                 yield f"{key}: {net} holds {sources} {unit}, and each {consequence}; name the hosts alone"
 

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 
 from appliance.address import NetSet
 from appliance.config.schema import Config
-from appliance.config.schema import DetectorMode as Configured
 from appliance.judge.bans import Ladder
 from appliance.judge.detect.guessing import Guessing
 from appliance.judge.detect.slow_guessing import SlowGuessing
 from appliance.judge.detect.spraying import Spraying
 from appliance.judge.detect.zmauditswatch import Zmauditswatch
-from appliance.judge.detector import DetectorMode
 from appliance.judge.policy import Ours, Policy
 from appliance.model import Mode
 
@@ -23,13 +21,13 @@ def policy_of(config: Config, mode: Mode, allowed: NetSet, never_ban: Mapping[Ou
         allowlist=allowed,
         never_ban=never_ban,
         detectors=(
-            Guessing(_mode(detect.guessing.mode), detect.guessing.points, detect.guessing.within),
-            SlowGuessing(_mode(detect.slow_guessing.mode), detect.slow_guessing.points, detect.slow_guessing.within),
-            Spraying(_mode(detect.spraying.mode), detect.spraying.accounts, detect.spraying.within),
+            Guessing(detect.guessing.mode, detect.guessing.points, detect.guessing.within),
+            SlowGuessing(detect.slow_guessing.mode, detect.slow_guessing.points, detect.slow_guessing.within),
+            Spraying(detect.spraying.mode, detect.spraying.accounts, detect.spraying.within),
         ),
         tellers=(
             Zmauditswatch(
-                _mode(detect.zmauditswatch.mode),
+                detect.zmauditswatch.mode,
                 detect.zmauditswatch.source_and_account,
                 detect.zmauditswatch.account,
                 detect.zmauditswatch.source,
@@ -39,7 +37,3 @@ def policy_of(config: Config, mode: Mode, allowed: NetSet, never_ban: Mapping[Ou
         ),
         ladder=Ladder(ladder.steps, ladder.memory, ladder.jitter),
     )
-
-
-def _mode(configured: Configured) -> DetectorMode:
-    return DetectorMode(configured.value)

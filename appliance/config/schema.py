@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, tzinfo
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
@@ -34,6 +33,7 @@ from appliance.config.values import (
     time_zone,
     whole,
 )
+from appliance.judge.detector import DetectorMode
 from appliance.model import Mode
 
 Network = Annotated[Net, PlainValidator(network), PlainSerializer(str, when_used="json")]
@@ -44,14 +44,6 @@ Window = Annotated[float, duration("1s", "30d")]
 """How far back a detector counts. 30 days is how long a familiar source is remembered."""
 Step = Annotated[float, duration("1s", "30d")]
 """One ban's length. With the greatest jitter it is 45 days, the longest that the firewall side accepts."""
-
-
-class DetectorMode(StrEnum):
-    """What a detector's verdicts may do; the whole program's `mode` can only lower it."""
-
-    OFF = "off"
-    OBSERVE = "observe"
-    ENFORCE = "enforce"
 
 
 class Table(BaseModel):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from appliance.address import Net, NetSet, parse_network
+from appliance.address import LOOPBACK, Net, NetSet
 from appliance.judge.bans import Ladder
 from appliance.judge.detect.table import default_detectors, default_tellers
 from appliance.judge.detector import Detector, Teller
@@ -34,9 +34,6 @@ class Ours(StrEnum):
     SENDER = "a sender of logs"
     RESOLVER = "a resolver"
     ROUTE = "the default route"
-
-
-LOOPBACK = NetSet((parse_network("127.0.0.0/8"), parse_network("::1")))
 
 
 @dataclass(frozen=True, slots=True)

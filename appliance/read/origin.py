@@ -9,9 +9,7 @@ of our own proxies vouches for it.
 from functools import lru_cache
 from typing import NamedTuple
 
-from appliance.address import Net, NetSet, parse_address, parse_network
-
-LOOPBACK = NetSet((parse_network("127.0.0.0/8"), parse_network("::1")))
+from appliance.address import LOOPBACK, Net, NetSet, parse_address
 
 _NOBODY = NetSet()
 

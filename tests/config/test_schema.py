@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from appliance.config.load import parse
-from appliance.config.schema import Config, DetectorMode, keys, names
+from appliance.config.schema import Config, keys, names
+from appliance.judge.detector import DetectorMode
 from appliance.model import Mode
 
 
