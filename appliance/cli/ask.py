@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from appliance.cli.asking import ask
-from appliance.cli.options import NOT_FOUND, config_option, json_option, print_json, visible
+from appliance.cli.options import NOT_FOUND, config_option, json_option, print_json
 from appliance.cli.tables import LABEL, in_words, moment, print_fact, print_table, stretch
 from appliance.config.durations import seconds as seconds_of
-from appliance.judge.words import kind, shown
+from appliance.judge.words import kind, shown, visible
 from appliance.model import Outcome
 
 OBSERVING = "the mode is observe: it is written down and nothing is blocked"

@@ -12,18 +12,10 @@ from urllib.parse import urlencode
 
 import click
 
-from appliance.cli.options import (
-    CONFIG_INVALID,
-    FAILED,
-    NOT_FOUND,
-    REFUSED,
-    UNREACHABLE,
-    USAGE,
-    leave,
-    visible,
-)
+from appliance.cli.options import CONFIG_INVALID, FAILED, NOT_FOUND, REFUSED, UNREACHABLE, USAGE, leave
 from appliance.config.default import default_text
 from appliance.config.places import ADMIN_SOCKET, FILE_BYTES, find
+from appliance.judge.words import visible
 
 ANSWER_SECONDS = 60.0
 """How long an answer may take: `unban` and a reload ask the kernel, and a listing of a million takes long."""

@@ -10,10 +10,10 @@ from typing import Any, BinaryIO
 import click
 
 from appliance.address import NetSet
-from appliance.cli.options import FAILED, config_option, json_option, leave, visible
+from appliance.cli.options import FAILED, config_option, json_option, leave
 from appliance.cli.settings import config_of
 from appliance.config.rule_files import RuleError, load_rules
-from appliance.judge.words import shown
+from appliance.judge.words import shown, visible
 from appliance.read.origin import Trust
 from appliance.read.reader import Fact, Reader
 

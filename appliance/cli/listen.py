@@ -17,8 +17,8 @@ from typing import TypeVar
 import click
 
 from appliance.address import Net, NetSet, parse_network
-from appliance.cli.options import visible
 from appliance.config.values import Endpoint, endpoint, network
+from appliance.judge.words import visible
 from appliance.listen.listeners import open_listeners
 from appliance.model import Message
 from appliance.read.frames import Block

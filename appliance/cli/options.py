@@ -8,6 +8,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from appliance.judge.words import visible
+
 FAILED, USAGE, NOT_FOUND, UNREACHABLE, CONFIG_INVALID, REFUSED = 1, 2, 3, 4, 5, 6
 """Exit codes."""
 
@@ -42,10 +44,3 @@ def leave(message: str, code: int) -> NoReturn:
     for line in message.split("\n"):
         click.echo(visible(line), err=True)
     sys.exit(code)
-
-
-def visible(text: str) -> str:
-    r"""Text that cannot act on a terminal: control, direction and other unseen characters as `\u{1b}`."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else f"\\u{{{ord(letter):x}}}" for letter in text)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from appliance.cli.options import visible
+from appliance.judge.words import visible
 
 UNFOLDED = 100_000
 """Columns where the output is no terminal: a row stays one line, for grep and for mail."""

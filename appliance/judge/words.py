@@ -23,14 +23,18 @@ _SAID: dict[Outcome, tuple[str, str]] = {
 
 
 def shown(text: str) -> str:
-    """Client text for a reason: at most `SHOWN` characters, what does not print written as an escape.
+    """Client text for a reason: at most `SHOWN` characters, what does not print written as an escape."""
+    return visible(text if len(text) <= SHOWN else text[:SHOWN] + "…")
+
+
+def visible(text: str) -> str:
+    r"""Text that cannot act on a terminal: what does not print is written as `\u{1b}`.
 
     Direction marks and other invisible characters do not print either (Unicode categories Cc, Cf, Zs …).
     """
-    cut = text if len(text) <= SHOWN else text[:SHOWN] + "…"
-    if cut.isprintable():
-        return cut
-    return "".join(letter if letter.isprintable() else f"\\u{{{ord(letter):x}}}" for letter in cut)
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else f"\\u{{{ord(letter):x}}}" for letter in text)
 
 
 @lru_cache(maxsize=256)

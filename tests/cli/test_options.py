@@ -3,7 +3,8 @@
 import pytest
 from invoking import HOSTILE, acting, invoke
 
-from appliance.cli.options import leave, visible
+from appliance.cli.options import leave
+from appliance.judge.words import visible
 
 GOOD = '[admin]\nsocket = "{}/zward.sock"\n'
 
