@@ -18,9 +18,11 @@ from appliance.config.policy import policy_of
 from appliance.config.rule_files import RuleError, load_rules
 from appliance.config.schema import Config
 from appliance.desk import Desk
+from appliance.drift import DriftWatch
 from appliance.firewall.backend import Backend, BackendError
 from appliance.firewall.client import HelperBackend
 from appliance.firewall.observe import ObserveBackend
+from appliance.firewall.places import SOCKET
 from appliance.gate import Gate
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
@@ -41,10 +43,6 @@ from appliance.web.admin import admin_app
 from appliance.web.pages import public_app
 
 log = logging.getLogger(__name__)
-
-RECONCILE_EVERY = 30.0
-"""Seconds between two comparisons of the kernel's sets with the book."""
-
 
 REFRESH_EVERY = 300.0
 """Seconds between two looks at names, own addresses, routes and resolvers."""
@@ -85,7 +83,10 @@ class Daemon:
             await take_up_bans(self.gate, self._store, time.time())
             self.desk = Desk(self.gate, self._store, time.time, self.mode_in_force, self._adopt_allowlist)
             self._listeners = await self._opened_listeners()
-            self.overview = Overview(self.gate, self._listeners, self.mode_in_force, lambda: self.not_enforced)
+            self._drift = DriftWatch(self.gate.enforcer, self._reconnects)
+            self.overview = Overview(
+                self.gate, self._listeners, self._drift, self.mode_in_force, lambda: self.not_enforced
+            )
             await self._open_sites()
         except (OSError, RuleError, StoreError, BackendError) as fault:
             await self._open.aclose()
@@ -126,7 +127,7 @@ class Daemon:
         """The kernel if it is to be enforced and can be; else one that only writes down."""
         self.not_enforced = ""
         if mode is Mode.ENFORCE:
-            backend = HelperBackend()
+            backend = HelperBackend(self.config.firewall_directory / SOCKET)
             try:
                 await backend.open()
                 return backend
@@ -174,7 +175,7 @@ class Daemon:
             self.gate.run(),
             self._reloads(),
             self.overview.poll_counters(),
-            self._reconcile(),
+            self._drift.run(),
             self._refresh_lists(),
         ]
         tasks = [asyncio.create_task(work) for work in works]
@@ -218,7 +219,11 @@ class Daemon:
             lifted = await self._adopt()
             self.metrics.set_mode(self.mode_in_force())
             self._reload_counted(success=True)
-            return {"lifted": [str(ban.net) for ban in lifted], "needs_restart": _needs_restart(old, config)}
+            return {
+                "lifted": [str(ban.net) for ban in lifted],
+                "needs_restart": _needs_restart(old, config),
+                "needs_load": _needs_load(old, config),
+            }
 
     async def _reloads(self) -> None:
         """Do the reloads that SIGHUPs ask for; their outcome goes to the log."""
@@ -242,7 +247,7 @@ class Daemon:
         before = self.gate.enforcer.backend
         self.gate.enforcer.backend = await self._opened_backend(mode)
         await before.close()
-        self.gate.enforcer.want(self.gate.judge.bans_in_force(time.time()))
+        self.gate.enforcer.put_back(self.gate.judge.bans_in_force(time.time()))
 
     # The policy
 
@@ -275,12 +280,6 @@ class Daemon:
     def _count_fault(self, reason: str, number: int = 1) -> None:
         self.metrics.faults.labels(reason).inc(number)
 
-    async def _reconcile(self) -> None:
-        while True:
-            await asyncio.sleep(RECONCILE_EVERY)
-            if repaired := await self.gate.enforcer.reconcile():
-                log.warning("%d bans were missing in the kernel and are put back", repaired)
-
     async def _refresh_lists(self) -> None:
         """Follow what changes under us: the addresses of [allow] names, our own, routes and resolvers."""
         while True:
@@ -293,6 +292,10 @@ class Daemon:
 
     async def _resolve_names(self) -> None:
         self._allowed_by_name = await self._names.resolve(self.config.allow.names)
+
+    def _reconnects(self) -> int:
+        backend = self.gate.enforcer.backend
+        return backend.reconnects if isinstance(backend, HelperBackend) else 0
 
     def mode_in_force(self) -> Mode:
         """What really happens: observe, where the configuration asks for more than can be done."""
@@ -307,12 +310,28 @@ def _reader(rules: RuleSet, config: Config) -> Reader:
     return Reader(rules, Trust(NetSet(config.zimbra.hosts), NetSet(config.zimbra.proxies)), config.zone)
 
 
+def _needs_load(old: Config, new: Config) -> list[str]:
+    """Keys that changed and that root has to load into the firewall: `zward firewall load`."""
+    if new.mode is Mode.OBSERVE and not (old.gateway or new.gateway):
+        return []
+    loaded = {
+        "gateway": (old.gateway, new.gateway),
+        "firewall": (old.firewall, new.firewall),
+        "zimbra.hosts": (old.zimbra.hosts, new.zimbra.hosts),
+        "zimbra.proxies": (old.zimbra.proxies, new.zimbra.proxies),
+        "listen": (old.listen, new.listen),
+        "allow.networks": (old.allow.networks, new.allow.networks),
+    }
+    return [key for key, (before, after) in loaded.items() if before != after]
+
+
 def _needs_restart(old: Config, new: Config) -> list[str]:
     """Keys that changed and take effect at the next start only."""
     fixed = {
         "http.listen": (old.http.listen, new.http.listen),
         "store.path": (old.store.path, new.store.path),
         "admin.socket": (old.admin.socket, new.admin.socket),
+        "firewall.directory": (old.firewall_directory, new.firewall_directory),
         "listen.frame_limit": (old.listen.frame_limit, new.listen.frame_limit),
         "listen.connections": (old.listen.connections, new.listen.connections),
         "listen.connections_per_sender": (old.listen.connections_per_sender, new.listen.connections_per_sender),

@@ -8,12 +8,12 @@ from typing import Any
 
 from appliance.address import Net, NetSet, source_of
 from appliance.config.values import network
-from appliance.firewall.backend import Element
+from appliance.firewall.backend import BackendError, Element
 from appliance.firewall.limits import BAN_PREFIXES, LONGEST_BAN, MAX_ALLOWED, Protected, refusal_of
 from appliance.gate import Gate
 from appliance.judge.bans import OPERATOR
 from appliance.judge.words import shown, span, together
-from appliance.model import Ban, Mode, Spared
+from appliance.model import BAN_SCOPES, Ban, Mode, Scope, Spared
 from appliance.store.store import Count, EvidenceLine, PastBan, Store, StoreError
 
 
@@ -72,34 +72,56 @@ class Desk:
         standing = self._gate.judge.bans_in_force(self._clock())
         return [ban for ban in standing if ban.net.covers(net) or net.covers(ban.net)]
 
-    async def ban(self, address: str, seconds: float, reason: str, asker: Asker) -> dict[str, Any]:
+    def _banned(self, net: Net) -> Ban | None:
+        """The ban in force of exactly this network."""
+        return next((ban for ban in self._gate.judge.bans_in_force(self._clock()) if ban.net == net), None)
+
+    async def ban(
+        self, address: str, seconds: float, reason: str, asker: Asker, scope: str = Scope.ALL
+    ) -> dict[str, Any]:
         """Ban by hand. Raises Refusal for an address that is ours, allow-listed or special.
 
-        A ban of the same network that lasts longer stays, and is the answer. `fault` says what did not work.
+        A ban of the same network that lasts longer and closes the same ports stays, and is the answer; any other
+        is replaced. `fault` says what did not work.
         """
-        net = bannable(address)
+        closed = scope_of(scope)
+        net = bannable(address, closed)
         if not 1 <= seconds <= LONGEST_BAN:
             raise Unusable(f"a ban of {span(seconds)}; expected 1 s to {span(LONGEST_BAN)}")
         if not reason.strip():
             raise Unusable("no reason; whoever finds this ban later needs one")
         now = self._clock()
-        if barrier := refusal_of(Element(net, int(seconds)), Protected(), Protected()):
+        if barrier := refusal_of(Element(net, int(seconds), closed), Protected(), Protected()):
             raise Refusal(f"{net} is not banned: {barrier.words}")
-        verdict = self._gate.judge.ban(net, seconds, reason, now)
+        before = self._banned(net)
+        verdict = self._gate.judge.ban(net, seconds, reason, now, scope=closed)
         if isinstance(verdict, Spared):
             raise Refusal(f"{net} is not banned: {verdict.reason}")
-        standing = next(ban for ban in self._gate.judge.bans_in_force(now) if ban.net == net)
-        if standing is not verdict.ban:
+        standing = self._banned(net)
+        if standing is not None and standing is not verdict.ban:
             fault = "it was banned for longer already, and stays so; unban it first for a shorter ban"
             return told_ban(standing, now) | {"mode": self._mode(), "fault": fault}
         fault = self._gate.enforcer.fault
         self._gate.recorder.ban(verdict.ban)
-        self._gate.enforcer.want([verdict.ban])
+        replaced = await self._enforce(verdict.ban, before)
+        fault = fault or replaced
         try:
             await self._store.add_act(now, asker.name, "ban", str(net), reason)
         except StoreError as unwritten:  # the ban stands all the same
             fault = fault or f"not written down yet: {unwritten}"
         return told_ban(verdict.ban, now) | {"mode": self._mode(), "fault": fault}
+
+    async def _enforce(self, ban: Ban, before: Ban | None) -> str:
+        """Bring a ban into the firewall, in the place of the one before; what did not work, in words."""
+        fault = ""
+        if before is not None and before.scope is not ban.scope:
+            fault = f"it replaces a ban in scope {before.scope.value} until {iso(before.until)}"
+            try:
+                await self._gate.enforcer.unban([ban.net])
+            except BackendError as refused:
+                fault = f"the ban in scope {before.scope.value} stands until {iso(before.until)} beside it: {refused}"
+        self._gate.enforcer.want([ban])
+        return fault
 
     async def unban(self, address: str, asker: Asker, reason: str = "") -> list[dict[str, Any]]:
         """Lift every ban that covers an address. The tombstone is written first, so that no restart brings it back."""
@@ -180,6 +202,21 @@ class Desk:
             await self._readopt()
         return {"network": str(net)}
 
+    async def drops(self) -> list[dict[str, Any]]:
+        """Samples of dropped packets, the newest first. Raises BackendError."""
+        found = await self._gate.enforcer.backend.samples()
+        return [
+            {
+                "time": iso(each.time),
+                "source": each.source,
+                "port": each.port,
+                "family": 6 if ":" in each.source else 4,
+                "flags": each.flags,
+                "device": each.device,
+            }
+            for each in reversed(found)
+        ]
+
     async def _readopt(self) -> list[Ban]:
         entries = await self._store.allow_list()
         return await self._adopt_allowlist(NetSet(entry.net for entry in entries))
@@ -193,12 +230,22 @@ def parsed(text: str) -> Net:
         raise Unusable(f'found "{shown(text)}", expected {expected}') from expected
 
 
-def bannable(text: str) -> Net:
-    """An address that a ban can name; raises Unusable where its prefix has no set."""
+def scope_of(text: str) -> Scope:
+    """The scope that a ban can have; raises Unusable."""
+    try:
+        return next(scope for scope in BAN_SCOPES if scope == text)
+    except StopIteration:
+        raise Unusable(f'found "{shown(text)}", expected a scope: {", ".join(BAN_SCOPES)}') from None
+
+
+def bannable(text: str, scope: Scope = Scope.ALL) -> Net:
+    """An address that a ban of this scope can name; raises Unusable where its prefix has no set."""
     net = parsed(text)
-    if net.prefix not in BAN_PREFIXES[net.family]:
-        lengths = together([f"/{length}" for length in BAN_PREFIXES[net.family]])
-        raise Unusable(f"{net} is a /{net.prefix}; only {lengths} can be banned")
+    usable = [length for length in BAN_PREFIXES[net.family] if length != 128 or scope is Scope.ALL]
+    if net.prefix not in usable:
+        lengths = together([f"/{length}" for length in usable])
+        where = "" if scope is Scope.ALL else f" in scope {scope.value}"
+        raise Unusable(f"{net} is a /{net.prefix}; only {lengths} can be banned{where}")
     return net
 
 
@@ -214,6 +261,7 @@ def told_past(past: PastBan) -> dict[str, Any]:
         "address": str(past.ban.net),
         "since": iso(past.ban.since),
         "until": iso(past.ban.until),
+        "scope": past.ban.scope.value,
         "detector": past.ban.detector,
         "step": past.ban.step,
         "reason": past.ban.reason,
@@ -254,6 +302,7 @@ def told_ban(ban: Ban, now: float) -> dict[str, Any]:
         "since": iso(ban.since),
         "until": iso(ban.until),
         "remaining": max(0, round(ban.until - now)),
+        "scope": ban.scope.value,
         "detector": ban.detector,
         "step": ban.step,
         "reason": ban.reason,

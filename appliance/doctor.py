@@ -1,18 +1,18 @@
 """What is missing or odd: on this machine, in the configuration, and in what arrives."""
 
 import ctypes.util
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from appliance.clocks import Clocks
 from appliance.config.schema import Config
 from appliance.listen.senders import Sender
 from appliance.model import Mode
 
-CAP_NET_ADMIN = 12
-"""Bit of the capability sets (linux/capability.h)."""
+HELPER_SOCKET = "helper.sock"
+"""In `[firewall] directory`, while the firewall helper is up."""
 
 SILENT_SECONDS = 300.0
 SKEW_SECONDS = 120.0
@@ -32,20 +32,20 @@ class Finding:
 
 def of_machine(config: Config) -> Iterator[Finding]:
     """What can be seen without a running daemon."""
-    wanted = config.mode is Mode.ENFORCE
     library = ctypes.util.find_library("nftables")
     yield Finding(
         "libnftables",
-        bool(library) or not wanted,
-        f"{library} is installed" if library else "libnftables.so.1 is not installed: nothing can be enforced",
+        bool(library) or config.gateway is None,
+        f"{library} is installed" if library else "libnftables.so.1 is not installed: [gateway] cannot be loaded",
         "" if library else "apt-get install libnftables1",
     )
-    capable = has_capability(Path("/proc/self/status").read_text(encoding="ascii", errors="replace"), CAP_NET_ADMIN)
+    helper = config.firewall_directory / HELPER_SOCKET
+    is_there = os.path.exists(helper)
     yield Finding(
-        "privilege",
-        capable or not wanted,
-        "CAP_NET_ADMIN is there" if capable else "no CAP_NET_ADMIN: a zward started like this can only observe",
-        "" if capable else "run it as root (sudo make run, or the systemd unit)",
+        "helper",
+        is_there or config.mode is not Mode.ENFORCE,
+        f"{helper} is there" if is_there else f"there is no {helper}: nothing can be enforced",
+        "" if is_there else "start the firewall helper, which needs root: its systemd unit, or sudo make run",
     )
     yield Finding(
         "proxies",
@@ -55,6 +55,13 @@ def of_machine(config: Config) -> Iterator[Finding]:
         else "zimbra.proxies is empty: no oip= is believed, and IMAP and POP3 behind a proxy show only the proxy",
         "" if config.zimbra.proxies else "name Zimbra's proxy hosts in [zimbra] proxies",
     )
+
+
+def of_drift(told: str) -> Iterator[Finding]:
+    """What somebody else did to the firewall lately; nothing where `told` is empty."""
+    if told:
+        cure = "it is put right by itself; find out which program does that, and keep it from our table"
+        yield Finding("drift", False, told, cure)
 
 
 def of_arrivals(senders: Mapping[str, Sender], clocks: Clocks, disbelieved: Mapping[str, int]) -> Iterator[Finding]:
@@ -98,9 +105,3 @@ def _rounded(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 - 60 else f"{round(seconds / 900) / 4:g} h"
-
-
-def has_capability(status: str, bit: int) -> bool:
-    """Whether the effective set in /proc/PID/status (proc(5)) holds a capability."""
-    masks = [line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")]
-    return bool(masks) and bool(int(masks[0], 16) >> bit & 1)

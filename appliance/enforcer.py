@@ -9,11 +9,12 @@ import logging
 import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from time import monotonic
 
 from appliance.address import Net
 from appliance.batches import finished
-from appliance.firewall.backend import Backend, BackendError, Element
+from appliance.firewall.backend import Backend, BackendError, Element, Place
 from appliance.firewall.limits import MAX_BATCH
 from appliance.judge.judge import Judge
 from appliance.metrics import Metrics
@@ -30,8 +31,8 @@ class Wanted:
     """A ban on its way to the kernel."""
 
     ban: Ban
-    arrived: float
-    """Monotonic seconds at which the deciding line came in."""
+    arrived: float | None
+    """Monotonic seconds at which the deciding line came in; None for a ban that is put back."""
 
 
 class Enforcer:
@@ -42,6 +43,8 @@ class Enforcer:
         self.backend = backend
         self.fault = ""
         """Why the firewall does not do what is asked; "" while it does."""
+        self.failures = 0
+        """How often the firewall did not do what was asked."""
         self._judge = judge
         self._metrics = metrics
         self._clock = clock
@@ -54,22 +57,29 @@ class Enforcer:
             self._wanted[ban.net] = Wanted(ban, monotonic())
             self._due.set()
 
+    def put_back(self, bans: Iterable[Ban]) -> None:
+        """The same for bans that were in force before; they are no new ones to be counted and timed."""
+        for ban in bans:
+            self._wanted.setdefault(ban.net, Wanted(ban, None))
+            self._due.set()
+
     async def run(self) -> None:
         """Carry out what is wanted, until cancelled."""
         while True:
             await self._due.wait()
             self._due.clear()
             while self._wanted:
-                batch = [self._wanted.pop(net) for net in list(self._wanted)[:MAX_BATCH]]
+                batch = [self._wanted.pop(net) for net in list(islice(self._wanted, MAX_BATCH))]
                 await finished(self._carry_out(batch))
 
     async def _carry_out(self, batch: list[Wanted]) -> None:
         now = self._clock()
-        elements = [Element(w.ban.net, math.ceil(w.ban.until - now)) for w in batch if w.ban.until > now]
+        bans = [wanted.ban for wanted in batch if wanted.ban.until > now]
+        elements = [Element(ban.net, math.ceil(ban.until - now), ban.scope) for ban in bans]
         try:
             refused = await self.backend.ban(elements)
         except BackendError as fault:
-            self._failed("ban", fault)
+            self.failed("ban", fault)
             await asyncio.sleep(RETRY_SECONDS)
             await self._mend()
             self._want_again(batch)
@@ -81,24 +91,28 @@ class Enforcer:
         self._count(batch, {net for net, _ in refused})
 
     def _want_again(self, batch: list[Wanted]) -> None:
-        """But not what was lifted meanwhile."""
-        standing = {ban.net for ban in self._judge.bans_in_force(self._clock())}
+        """But not what was lifted or replaced meanwhile."""
+        standing = self._standing()
         for wanted in batch:
-            if wanted.ban.net in standing:
+            if standing.get(wanted.ban.net) is wanted.ban:
                 self._wanted.setdefault(wanted.ban.net, wanted)
+
+    def _standing(self) -> dict[Net, Ban]:
+        return {ban.net: ban for ban in self._judge.bans_in_force(self._clock())}
 
     def _count(self, batch: list[Wanted], refused: Collection[Net]) -> None:
         done = monotonic()
-        for ban, arrived in ((wanted.ban, wanted.arrived) for wanted in batch if wanted.ban.net not in refused):
-            self._metrics.bans.labels(ban.detector, str(ban.net.family)).inc()
-            self._metrics.latency.observe(done - arrived)
+        for wanted in batch:
+            if wanted.arrived is not None and wanted.ban.net not in refused:
+                self._metrics.bans.labels(wanted.ban.detector, str(wanted.ban.net.family)).inc()
+                self._metrics.latency.observe(done - wanted.arrived)
 
     async def protect(self) -> None:
         """Have the firewall spare, and refuse to ban, whatever the judge's policy spares."""
         try:
             await self.backend.allow(self._judge.policy.untouchable())
         except BackendError as fault:
-            self._failed("allow", fault)
+            self.failed("allow", fault)
 
     async def lift(self, nets: Iterable[Net]) -> None:
         """Take these networks out of the firewall; what fails is done by the next `reconcile`."""
@@ -106,14 +120,22 @@ class Enforcer:
         try:
             await self.unban(nets)
         except BackendError as fault:
-            self._failed("unban", fault)
+            self.failed("unban", fault)
 
     async def unban(self, nets: Collection[Net]) -> list[Net]:
-        """The same for whoever waits for it: what was lifted. Raises BackendError."""
+        """The same for whoever waits for it: what was lifted, in every scope. Raises BackendError.
+
+        The firewall lifts wider bans with those asked for; what the judge's book still holds of them is put back.
+        """
+        if not nets:
+            return []
         for net in nets:
             self._wanted.pop(net, None)
         lifted = await self.backend.unban(list(nets))
         self._metrics.unbans.inc(len(lifted))
+        if lifted:
+            fallen = set(lifted)
+            self.put_back(ban for net, ban in self._standing().items() if net in fallen)
         return lifted
 
     async def reconcile(self) -> int:
@@ -122,33 +144,45 @@ class Enforcer:
         Bans that stand in the firewall alone end by themselves, but for those that the policy spares.
         """
         was_faulty = bool(self.fault)
+        expected = [ban for ban in self._judge.bans_in_force(self._clock()) if ban.net not in self._wanted]
         try:
             present = await self.backend.banned()
         except BackendError as fault:
-            self._failed("list", fault)
+            self.failed("list", fault)
             if not await self._mend():
                 return 0
             present, was_faulty = {}, True
         self._worked()
         if was_faulty:
             await self.protect()
-        wrong = [net for net in present if self._judge.policy.spares(net)]
-        if wrong:
+        missing = [ban for ban in expected if (ban.net, ban.scope) not in present]
+        wrong: set[Net] = set()
+        if len(present) > len(expected) - len(missing):
+            wrong = self._spared(present)
             await self.lift(wrong)
-        missing = [ban for ban in self._judge.bans_in_force(self._clock()) if ban.net not in present]
-        self.want(missing)
+        if missing:
+            standing = self._standing()  # somebody may have been let in while the firewall was listing
+            missing = [ban for ban in missing if standing.get(ban.net) is ban]
+            self.put_back(missing)
         return len(missing) + len(wrong)
+
+    def _spared(self, present: Iterable[Place]) -> set[Net]:
+        """Networks that are banned and not in the book, and that the policy spares."""
+        standing = self._standing()
+        return {net for net, _ in present if net not in standing and self._judge.policy.spares(net)}
 
     async def _mend(self) -> bool:
         """Put back the table that somebody else may have removed; whether the firewall is in place now."""
         try:
             await self.backend.open()
         except BackendError as fault:
-            self._failed("open", fault)
+            self.failed("open", fault)
             return False
         return True
 
-    def _failed(self, operation: str, fault: BackendError) -> None:
+    def failed(self, operation: str, fault: BackendError) -> None:
+        """Take note, and tell once, that the firewall did not do what was asked."""
+        self.failures += 1
         self._metrics.firewall_faults.labels(operation).inc()
         self._metrics.degraded.labels("firewall").set(1)
         if not self.fault:

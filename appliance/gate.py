@@ -1,16 +1,17 @@
 """THE ONE LOOP: blocks of frames come in, verdicts become acts.
 
 `receive` reads and judges at once, in the event loop, and never waits. What a verdict demands is carried out
-by two tasks beside it, the enforcer for the firewall and the recorder for the store. Nothing below the gate knows
-the gate.
+by three tasks beside it: the enforcer bans in the firewall, the recorder writes to the store, the prover finds out
+who was really here. Nothing below the gate knows the gate.
 """
 
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from appliance.address import Net
 from appliance.clocks import Clocks
 from appliance.enforcer import Enforcer
 from appliance.firewall.backend import Backend
@@ -18,6 +19,7 @@ from appliance.judge.judge import Judge
 from appliance.judge.words import moment, shown
 from appliance.metrics import Metrics
 from appliance.model import Banned, Noticed, Spared, Verdict, Watched
+from appliance.prover import Prover
 from appliance.read.frames import Block
 from appliance.read.reader import Reader
 from appliance.recorder import Recorder
@@ -42,6 +44,9 @@ class Gate:
         self.judge = judge
         self.enforcer = Enforcer(backend, judge, metrics, clock)
         self.recorder = Recorder(store, metrics)
+        self.prover = Prover(
+            lambda: self.enforcer.backend, self._prove, lambda fault: self.enforcer.failed("seen", fault)
+        )
         self._metrics = metrics
         self._clock = clock
         self._received = {transport: metrics.received.labels(transport) for transport in ("udp", "tcp")}
@@ -110,6 +115,8 @@ class Gate:
         """Count a verdict, and put into motion what it demands."""
         kind = _KINDS[type(verdict)]
         match verdict:
+            case Watched(asks_proof=True, source=Net() as source):
+                self.prover.ask(source)
             case Watched(would_ban=False):
                 pass
             case Watched():
@@ -125,6 +132,12 @@ class Gate:
                 log.warning("notice (%s): %s", verdict.detector, verdict.reason)
         self._verdicts_here[verdict.detector or "none", kind] += 1
 
+    def _prove(self, sources: Sequence[Net]) -> None:
+        """These sources were here: what they did may now be enough."""
+        for verdict in self.judge.prove(sources, self._clock()):
+            self._heed(verdict)
+        self._count_block()
+
     # Going out
 
     async def run(self) -> None:
@@ -132,6 +145,7 @@ class Gate:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.enforcer.run(), name="enforcer")
             tasks.create_task(self.recorder.run(), name="recorder")
+            tasks.create_task(self.prover.run(), name="prover")
 
     def funnel(self) -> dict[str, int]:
         """Frames received and read, and events, since the start."""

@@ -1,6 +1,6 @@
 """Every metric, declared once. Labels come from small closed sets; none ever holds an address or an account."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,7 +14,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from appliance.firewall.backend import EXPOSED_PORTS
+from appliance.firewall.backend import DROPS, Drop, Dropped, Health
 from appliance.model import Mode
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -24,6 +24,9 @@ _FAULTS = (
     "unterminated_at_close", "idle_or_slow_frame", "too_many_connections", "quarantined",
 )  # fmt: skip
 """Reasons known from the start, so that they stand at 0 and a first rise can be alerted on."""
+
+PROOFS = ("seen", "unseen", "dropped")
+"""What comes of asking whether a source completed a handshake: it did, it did not, too many were asked for."""
 
 
 class Metrics:
@@ -133,8 +136,13 @@ class Figures:
     def __init__(self) -> None:
         self.bans: dict[tuple[str, str], int] = {(f, k): 0 for f in ("4", "6") for k in ("host", "network")}
         """(family, host | network) → bans in force."""
-        self.dropped: dict[int, int] = dict.fromkeys(EXPOSED_PORTS, 0)
-        """Port → packets that the kernel dropped."""
+        self.dropped: dict[Drop, Dropped] = dict.fromkeys(DROPS, Dropped(0, 0))
+        """Packets and bytes that the kernel dropped, by port, scope of the ban and family."""
+        self.health = Health()
+        self.reconnects = 0
+        """How often the helper had to be reached anew."""
+        self.proofs: dict[str, int] = dict.fromkeys(PROOFS, 0)
+        """Answer → sources of which it was asked whether they completed a handshake."""
         self.attempts = 0
         """Failed login attempts, each once however many lines told of it."""
         self.tracked: dict[str, int] = {}
@@ -157,10 +165,8 @@ class _AtScrape(Collector):
         for labels, number in figures.bans.items():
             bans.add_metric(labels, number)
         yield bans
-        dropped = CounterMetricFamily("zward_dropped_packets", "Packets of banned sources dropped.", labels=["port"])
-        for port, number in figures.dropped.items():
-            dropped.add_metric([str(port)], number)
-        yield dropped
+        yield from _dropped(figures.dropped)
+        yield from _firewall(figures)
         tracked = GaugeMetricFamily("zward_tracked", "Entries of the judge's tables.", labels=["table"])
         for table, number in figures.tracked.items():
             tracked.add_metric([table], number)
@@ -182,3 +188,29 @@ class _AtScrape(Collector):
 
     def describe(self) -> Iterable[Metric]:
         return ()
+
+
+def _dropped(dropped: Mapping[Drop, Dropped]) -> Iterable[Metric]:
+    labels = ["port", "scope", "family"]
+    packets = CounterMetricFamily("zward_dropped_packets", "Packets of banned sources dropped.", labels=labels)
+    octets = CounterMetricFamily("zward_dropped_bytes", "Bytes of the packets dropped.", labels=labels)
+    for drop, number in dropped.items():
+        where = [str(drop.port), drop.scope.value, str(drop.family)]
+        packets.add_metric(where, number.packets)
+        octets.add_metric(where, number.bytes)
+    return packets, octets
+
+
+def _firewall(figures: Figures) -> Iterable[Metric]:
+    health = figures.health
+    for name, says, number in (
+        ("zward_firewall_repairs", "Changes of our table by somebody else that were undone.", health.repairs),
+        ("zward_bans_crowded_out", "Bans that gave way because their set was full.", health.crowded_out),
+        ("zward_sessions_ended", "Connections of banned sources that were ended.", health.ended),
+        ("zward_helper_reconnects", "How often the firewall helper had to be reached anew.", figures.reconnects),
+    ):
+        yield CounterMetricFamily(name, says, value=number)
+    proofs = CounterMetricFamily("zward_proofs", "Sources asked for packet proof, by the answer.", labels=["answer"])
+    for answer, number in figures.proofs.items():
+        proofs.add_metric([answer], number)
+    yield proofs

@@ -144,9 +144,23 @@ EVIDENCE_BYTES = 300
 """How much of a line is kept as evidence: enough for context and message, little enough to store many."""
 
 
+class Scope(StrEnum):
+    """A group of exposed ports. A published port has one; a ban closes one of `BAN_SCOPES`."""
+
+    ALL = "all"
+    LOGIN = "login"
+    """Submission, IMAP, POP3. A ban of this scope closes web and admin as well: wherever somebody can log in."""
+    WEB = "web"
+    SMTP_IN = "smtp-in"
+    ADMIN = "admin"
+
+
+BAN_SCOPES = (Scope.ALL, Scope.LOGIN, Scope.SMTP_IN)
+
+
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A network kept out of every exposed port until a time."""
+    """A network kept out of the exposed ports of one scope until a time."""
 
     net: Net
     since: float
@@ -158,6 +172,7 @@ class Ban:
     """In words that can be read to a caller on the phone."""
     step: int = 0
     """Rung of the ladder, counted from 0; how often this network was banned before."""
+    scope: Scope = Scope.ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +185,8 @@ class Watched:
     reason: str
     would_ban: bool = False
     """Whether a ban follows in mode `enforce`. Said once for each ban that there would be."""
+    asks_proof: bool = False
+    """Whether a ban follows if the source is proved to have been here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ found in the other.
 import asyncio
 import logging
 
-from appliance.address import Net
+from appliance.firewall.backend import Place
 from appliance.gate import Gate
 from appliance.model import Ban
 from appliance.store.store import Store
@@ -22,23 +22,24 @@ LOST_RECORD = "found in the kernel at the start; its record is lost"
 
 async def take_up_bans(gate: Gate, store: Store, now: float) -> None:
     """Put the judge, the kernel and the store in agreement. Raises StoreError or BackendError."""
-    backend = gate.enforcer.backend
-    present, written = await asyncio.gather(backend.banned(), store.history(now - HISTORY))  # a second each
+    listing = gate.enforcer.backend.banned()
+    present, written = await asyncio.gather(listing, store.history(now - HISTORY))  # a second each
     lifted = await store.lifted(now)
     stored = [ban for ban in written if ban.until > now]
-    unknown = present.keys() - {ban.net for ban in stored}
-    revenants = [net for net in unknown if net in lifted]
-    orphans = [_orphan(net, present[net], now) for net in unknown if net not in lifted]
+    known = {ban.net for ban in stored}
+    unknown = [place for place in present if place.net not in known]
+    revenants = {place.net for place in unknown if place.net in lifted}
+    orphans = [_orphan(place, present[place], now) for place in unknown if place.net not in lifted]
     forbidden = gate.judge.restore([*stored, *orphans], [ban for ban in written if ban.until <= now])
     await gate.enforcer.protect()
-    await backend.unban([*revenants, *(ban.net for ban in forbidden)])
+    await gate.enforcer.unban([*revenants, *(ban.net for ban in forbidden)])
     for ban in orphans:
         gate.recorder.ban(ban)
-    gate.enforcer.want([ban for ban in gate.judge.bans_in_force(now) if ban.net not in present])
+    gate.enforcer.put_back(ban for ban in gate.judge.bans_in_force(now) if Place(ban.net, ban.scope) not in present)
     if stored or orphans:
         log.info("%d bans go on, %d of them found in the kernel alone", len(stored) + len(orphans), len(orphans))
 
 
-def _orphan(net: Net, seconds: float, now: float) -> Ban:
+def _orphan(place: Place, seconds: float, now: float) -> Ban:
     """A ban that stands in the kernel alone: a kill came between the kernel and the store."""
-    return Ban(net, now, now + min(seconds, HISTORY), "kernel", LOST_RECORD)
+    return Ban(place.net, now, now + min(seconds, HISTORY), "kernel", LOST_RECORD, scope=place.scope)

@@ -88,6 +88,12 @@ class Story:
     def logs_in(self, at: float, **facts: object) -> Verdict:
         return self.fails(at, rule="audit-success", outcome=Outcome.SUCCESS, **facts)
 
+    def proves(self, *sources: str, at: float | None = None) -> list[Verdict]:
+        """The kernel tells that these sources completed a connection here."""
+        if at is not None:
+            self.now = START + at
+        return self.judge.prove([address(source) for source in sources], self.now)
+
     def bans(self, events: list[AuthEvent]) -> list[Banned]:
         """The bans that a number of events lead to."""
         told = [verdict for event in events for verdict in self.tells(event)]

@@ -11,17 +11,23 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     ("appliance.cli",),
-    ("appliance.daemon",),
+    ("appliance.daemon", "appliance.root.supervisor"),
+    ("appliance.root.loading", "appliance.restoring"),
+    ("appliance.root.rollback", "appliance.root.rulesets"),
     ("appliance.web",),
     ("appliance.desk", "appliance.overview", "appliance.recovery", "appliance.surroundings"),
-    ("appliance.doctor",),
+    ("appliance.doctor", "appliance.drift"),
     ("appliance.gate",),
-    ("appliance.enforcer", "appliance.recorder"),
+    ("appliance.enforcer", "appliance.prover", "appliance.recorder"),
     ("appliance.batches", "appliance.clocks", "appliance.names", "appliance.version"),
     ("appliance.metrics", "appliance.store", "appliance.store.evidence", "appliance.store.file"),
     ("appliance.listen",),
+    ("appliance.root.files", "appliance.root.lockout_guard", "appliance.root.sysctls"),
     ("appliance.config",),
     ("appliance.firewall", "appliance.judge", "appliance.read"),
+    ("appliance.root.program",),
+    ("appliance.root.identity",),
+    ("appliance.root.privilege", "appliance.systemd"),
     ("appliance.model",),
     ("appliance.address",),
 ]
@@ -58,7 +64,9 @@ def imports_of(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            found.add(node.module or "")
+            module = node.module or ""
+            is_package = ROOT.joinpath(*module.split(".")).is_dir()
+            found |= {f"{module}.{alias.name}" for alias in node.names} if is_package else {module}
     return found
 
 
@@ -90,12 +98,29 @@ def test_the_core_reads_no_clock_and_touches_nothing(path):
     assert not {imported.partition(".")[0] for imported in imports_of(path)} & IMPURE
 
 
-def test_only_the_helper_loads_the_nftables_bindings():
+def test_only_the_privileged_side_loads_the_nftables_bindings():
+    """The receiver neither needs the privilege nor may load GPL-2.0 code beside aiohttp."""
     users = {name_of(path) for path in MODULES if any(i.partition(".")[0] == "nftables" for i in imports_of(path))}
-    assert users == {"appliance.firewall.nft"}
-    importers = {name_of(path) for path in MODULES if "appliance.firewall.nft" in imports_of(path)}
-    assert importers == {"appliance.firewall.helper"}
-    assert not any("appliance.firewall.helper" in imports_of(path) for path in MODULES)
+    assert users == {"appliance.firewall.libnftables"}
+    importers = {name_of(path) for path in MODULES if users & imports_of(path)}
+    assert importers == {
+        *("appliance.root.loading", "appliance.root.rollback", "appliance.root.rulesets", "appliance.cli.firewall"),
+        *("appliance.firewall.scratch", "appliance.firewall.guard"),
+    }
+    receivers = reachable({"appliance.daemon", "appliance.cli.receiver"})
+    assert not receivers & (importers | users | {"appliance.firewall.helper", "appliance.firewall.kernel"})
+
+
+def reachable(begin):
+    """Every module of ours that these import, and that those import, and so on."""
+    found, waiting = set(), list(begin)
+    while waiting:
+        module = waiting.pop()
+        path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+        if module not in found and path.exists():
+            found.add(module)
+            waiting += [imported for imported in imports_of(path) if within(imported, "appliance")]
+    return found
 
 
 def test_nobody_catches_every_exception_but_the_boundary_around_one_line():

@@ -22,9 +22,27 @@ def test_the_page_explains_every_key_once_in_the_order_of_the_schema() -> None:
 
 
 def test_the_defaults_on_the_page_are_those_of_the_schema() -> None:
-    text = "\n".join(f"{key} = {default}" for key, default, _ in ROWS)
+    named = [(key, default) for key, default, _ in ROWS if not key.startswith("gateway.") and default != "none"]
+    text = "\n".join(f"{key} = {default}" for key, default in named)
 
     assert parse(text, "docs/configuration.md") == Config()
+
+
+def test_the_defaults_of_the_gateway_are_those_of_the_schema() -> None:
+    shown = {key.removeprefix("gateway."): default for key, default, _ in ROWS if key.startswith("gateway.")}
+    least = '[gateway]\nmode = "host"\n[[gateway.publish]]\nscope = "web"\n'
+    tables = {"": [], "publish": [], "limits": []}
+    for key, default in shown.items():
+        table, _, name = key.rpartition(".")
+        tables[table].append(
+            {"mode": 'mode = "host"', "publish.scope": 'scope = "web"'}.get(key, f"{name} = {default}")
+        )
+    whole = "\n".join(
+        ["[gateway]", *tables[""], "[[gateway.publish]]", *tables["publish"], "[gateway.limits]", *tables["limits"]]
+    )
+
+    assert [key for key, default in shown.items() if default == "required"] == ["mode", "publish.scope"]
+    assert parse(re.sub(r"^.* = none\n", "", whole, flags=re.MULTILINE), "docs") == parse(least, "least")
 
 
 @pytest.mark.parametrize("text", EXAMPLES)

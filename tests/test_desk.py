@@ -10,15 +10,15 @@ import pytest
 
 from appliance.address import NetSet, parse_network
 from appliance.config.rule_files import load_rules
-from appliance.desk import Asker, Desk, NotFound, Refusal, Unusable, bannable, parsed
-from appliance.firewall.backend import Element
+from appliance.desk import Asker, Desk, NotFound, Refusal, Unusable, bannable, parsed, scope_of
+from appliance.firewall.backend import BackendError, Element, Place
 from appliance.firewall.limits import LONGEST_BAN, MAX_ALLOWED
 from appliance.firewall.observe import ObserveBackend
 from appliance.gate import Gate
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
 from appliance.metrics import Metrics
-from appliance.model import Ban, Mode
+from appliance.model import Ban, Mode, Scope
 from appliance.read.origin import Trust
 from appliance.read.reader import Reader
 from appliance.store.store import Store, StoreError
@@ -52,7 +52,13 @@ class World:
         async with asyncio.timeout(10):
             while len(await self.backend.banned()) != len(self.gate.judge.bans_in_force(self.clock())):
                 await asyncio.sleep(0.005)
-        return [str(net) for net in await self.backend.banned()]
+        return [str(place.net) for place in await self.backend.banned()]
+
+    async def until(self, *standing: tuple[str, Scope]) -> None:
+        """Wait until the firewall holds exactly these."""
+        async with asyncio.timeout(10):
+            while {(str(net), scope) for net, scope in await self.backend.banned()} != set(standing):
+                await asyncio.sleep(0.005)
 
 
 @contextlib.asynccontextmanager
@@ -164,9 +170,100 @@ async def test_a_shorter_ban_leaves_the_longer_one_and_says_so(tmp_path):
 
         assert (told["remaining"], told["reason"]) == (7200, "long")
         assert "longer already" in told["fault"]
-        assert (await it.backend.banned()).keys() <= {parse_network(ADDRESS)}
+        assert (await it.backend.banned()).keys() <= {Place(parse_network(ADDRESS))}
         await it.carried_out()
         assert set((await it.backend.banned()).values()) == {7200.0}
+
+
+# Scopes
+
+
+@pytest.mark.asyncio
+async def test_a_ban_of_some_ports_carries_its_scope_everywhere(tmp_path):
+    async with world(tmp_path) as it:
+        told = await it.desk.ban(ADDRESS, 3600, "harvests", ANA, "smtp-in")
+
+        assert (told["scope"], told["fault"]) == ("smtp-in", "")
+        await it.until((ADDRESS, Scope.SMTP_IN))
+        assert [ban["scope"] for ban in it.desk.bans()] == ["smtp-in"]
+        why = await it.desk.why(ADDRESS)
+        assert (why["banned"]["scope"], why["bans"][0]["scope"]) == ("smtp-in", "smtp-in")
+        await it.desk.unban(ADDRESS, ANA)
+        assert await it.backend.banned() == {}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("first", "second", "seconds"), [("login", "all", 60), ("all", "login", 7200)])
+async def test_a_ban_in_another_scope_replaces_the_one_before_and_says_so(tmp_path, first, second, seconds):
+    async with world(tmp_path) as it:
+        await it.desk.ban(ADDRESS, 3600, "one", ANA, first)
+        await it.until((ADDRESS, Scope(first)))
+
+        told = await it.desk.ban(ADDRESS, seconds, "two", ANA, second)
+
+        assert (told["scope"], told["reason"], told["remaining"]) == (second, "two", seconds)
+        assert told["fault"] == f"it replaces a ban in scope {first} until 2026-10-21T13:00:00Z"
+        await it.until((ADDRESS, Scope(second)))
+        assert [ban["reason"] for ban in it.desk.bans()] == ["two"]
+
+
+@pytest.mark.asyncio
+async def test_a_ban_of_every_port_that_lasts_longer_is_not_narrowed_by_a_shorter_one(tmp_path):
+    async with world(tmp_path) as it:
+        await it.desk.ban(ADDRESS, 7200, "wide", ANA)
+
+        told = await it.desk.ban(ADDRESS, 60, "narrow", ANA, "login")
+
+        assert (told["scope"], told["reason"]) == ("all", "wide")
+        assert "longer already" in told["fault"]
+        await it.until((ADDRESS, Scope.ALL))
+
+
+@pytest.mark.asyncio
+async def test_to_replace_a_ban_takes_no_ban_from_the_network_around(tmp_path):
+    async with world(tmp_path) as it:
+        await it.desk.ban("203.0.113.0/24", 60, "around", ANA)
+        await it.desk.ban(ADDRESS, 60, "one", ANA, "login")
+        await it.until(("203.0.113.0/24", Scope.ALL), (ADDRESS, Scope.LOGIN))
+
+        await it.desk.ban(ADDRESS, 60, "two", ANA, "smtp-in")
+
+        await it.until(("203.0.113.0/24", Scope.ALL), (ADDRESS, Scope.SMTP_IN))
+
+
+@pytest.mark.asyncio
+async def test_a_ban_is_made_although_the_one_before_cannot_be_lifted(tmp_path, monkeypatch):
+    async def gone(*_arguments):
+        raise BackendError("the helper is gone")
+
+    async with world(tmp_path) as it:
+        await it.desk.ban(ADDRESS, 60, "one", ANA, "login")
+        await it.until((ADDRESS, Scope.LOGIN))
+        monkeypatch.setattr(it.backend, "unban", gone)
+
+        told = await it.desk.ban(ADDRESS, 60, "two", ANA, "smtp-in")
+
+        assert told["fault"].startswith(
+            "the ban in scope login stands until 2026-10-21T12:01:00Z beside it: the helper"
+        )
+        await it.until((ADDRESS, Scope.LOGIN), (ADDRESS, Scope.SMTP_IN))
+
+
+@pytest.mark.parametrize("text", ["web", "admin", "", "ALL", "smtp_in"])
+def test_a_scope_that_no_ban_has_is_answered_with_those_that_one_has(text):
+    with pytest.raises(Unusable) as fault:
+        scope_of(text)
+
+    assert str(fault.value) == f'found "{text}", expected a scope: all, login, smtp-in'
+
+
+def test_a_single_ipv6_address_is_banned_on_every_port_or_not_at_all():
+    assert str(bannable("2001:db8::1")) == "2001:db8::1"
+    with pytest.raises(Unusable, match="only /64 and /48 can be banned in scope login"):
+        bannable("2001:db8::1", Scope.LOGIN)
+
+
+# Faults
 
 
 @pytest.mark.asyncio

@@ -7,7 +7,7 @@ import pytest
 from appliance import doctor
 from appliance.clocks import Clocks
 from appliance.config.load import parse
-from appliance.doctor import PEERS_TOLD, Finding, has_capability, of_arrivals, of_machine
+from appliance.doctor import PEERS_TOLD, Finding, of_arrivals, of_drift, of_machine
 from appliance.listen.senders import Sender
 
 HOST = "192.0.2.10"
@@ -98,63 +98,72 @@ def test_of_many_liars_the_busiest_are_named():
     assert told[0].says.startswith("203.0.113.63 sent 63 lines")
 
 
+# What others do
+
+
+def test_what_somebody_else_did_to_the_firewall_is_told_and_nothing_said_of_nothing():
+    assert list(of_drift("")) == []
+
+    (finding,) = of_drift("nft (pid 7) flushed our table (3 min ago)")
+    assert (finding.topic, finding.is_fine) == ("drift", False)
+    assert finding.says == "nft (pid 7) flushed our table (3 min ago)"
+
+
 # The machine
 
 
-@pytest.fixture
-def machine(monkeypatch):
-    """Say what this machine has."""
+GATEWAY = """
+[gateway]
+mode = "host"
+wan = ["wan0"]
+admin = ["198.51.100.0/28"]
+"""
 
-    def has(library: str | None, capable: bool) -> None:
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """Say what this machine has; the configuration that looks for it there."""
+
+    def has(library: str | None, helper: bool) -> str:
         monkeypatch.setattr(doctor.ctypes.util, "find_library", lambda _name: library)
-        monkeypatch.setattr(doctor, "has_capability", lambda _status, _bit: capable)
+        if helper:
+            (tmp_path / "helper.sock").touch()
+        return f'{ENFORCE}\n[firewall]\ndirectory = "{tmp_path}"\n'
 
     return has
 
 
 def test_a_machine_that_can_enforce_is_fine(machine):
-    machine("libnftables.so.1", capable=True)
+    config = machine("libnftables.so.1", helper=True) + GATEWAY
 
-    assert [finding.is_fine for finding in of_machine(parse(ENFORCE, "x"))] == [True, True, True]
+    assert [finding.is_fine for finding in of_machine(parse(config, "x"))] == [True, True, True]
 
 
-def test_a_machine_that_cannot_enforce_is_told_each_cure(machine):
-    machine(None, capable=False)
-
-    library, privilege, _ = of_machine(parse(ENFORCE, "x"))
+def test_a_machine_that_cannot_enforce_is_told_each_cure(machine, tmp_path):
+    library, helper, _ = of_machine(parse(machine(None, helper=False) + GATEWAY, "x"))
 
     assert (library.is_fine, library.cure) == (False, "apt-get install libnftables1")
-    assert (privilege.is_fine, privilege.cure) == (False, "run it as root (sudo make run, or the systemd unit)")
+    assert helper.is_fine is False
+    assert helper.says == f"there is no {tmp_path}/helper.sock: nothing can be enforced"
+    assert helper.cure == "start the firewall helper, which needs root: its systemd unit, or sudo make run"
 
 
-def test_who_only_observes_needs_neither(machine):
-    machine(None, capable=False)
-
-    library, privilege, _ = of_machine(parse("", "x"))
+def test_without_a_gateway_nobody_needs_the_library(machine):
+    library, _, _ = of_machine(parse(machine(None, helper=True), "x"))
 
     assert library.is_fine
-    assert privilege.is_fine
-    assert "nothing can be enforced" in library.says
+    assert "is not installed" in library.says
 
 
-def test_a_site_without_proxies_is_told_what_it_will_not_see(machine):
-    machine("libnftables.so.1", capable=True)
+def test_who_only_observes_needs_no_helper(machine):
+    _, helper, _ = of_machine(parse(machine(None, helper=False).replace("enforce", "observe"), "x"))
 
+    assert helper.is_fine
+    assert "nothing can be enforced" in helper.says
+
+
+def test_a_site_without_proxies_is_told_what_it_will_not_see():
     finding = list(of_machine(parse("", "x")))[-1]
 
     assert (finding.topic, finding.is_fine) == ("proxies", False)
     assert finding.cure == "name Zimbra's proxy hosts in [zimbra] proxies"
-
-
-@pytest.mark.parametrize(
-    ("status", "capable"),
-    [
-        ("Name:\tzward\nCapEff:\t0000000000001000\n", True),
-        ("CapEff:\t000001ffffffffff\n", True),
-        ("CapPrm:\t0000000000001000\nCapEff:\t0000000000000000\n", False),
-        ("CapEff:\t000001ffffffefff\n", False),
-        ("", False),
-    ],
-)
-def test_a_capability_is_read_from_the_effective_set(status, capable):
-    assert has_capability(status, doctor.CAP_NET_ADMIN) is capable

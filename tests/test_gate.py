@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from lines import NOISE, audit_failure, mailbox_failure
 
-from appliance.address import NetSet, parse_network
+from appliance.address import Net, NetSet, parse_network
 from appliance.config.rule_files import SAMPLE_TRUST, load_rules
 from appliance.firewall.backend import BackendError, Element, Refused
 from appliance.firewall.observe import ObserveBackend
@@ -35,6 +35,8 @@ class Faulty(ObserveBackend):
         super().__init__(time.monotonic)
         self.failures = 0
         self.batches: list[int] = []
+        self.saw: set[Net] = set()
+        self.asked: list[Net] = []
 
     async def ban(self, bans: Sequence[Element]) -> list[Refused]:
         self.batches.append(len(bans))
@@ -42,6 +44,13 @@ class Faulty(ObserveBackend):
             self.failures -= 1
             raise BackendError("the helper is gone")
         return await super().ban(bans)
+
+    async def seen(self, sources: Collection[Net]) -> set[Net]:
+        self.asked += sources
+        if self.failures:
+            self.failures -= 1
+            raise BackendError("the helper is gone")
+        return self.saw
 
 
 @dataclass
@@ -65,7 +74,7 @@ class World:
                 await asyncio.sleep(0.01)
 
     async def banned(self) -> list[str]:
-        return [str(net) for net in await self.backend.banned()]
+        return [str(place.net) for place in await self.backend.banned()]
 
 
 @contextlib.asynccontextmanager
@@ -114,13 +123,69 @@ async def _true_when(here: World, bans: int) -> bool:
     )
 
 
+def forgeable(number: int, source: str = SOURCE) -> list[bytes]:
+    return [mailbox_failure(source, time.time(), f"user{each}") for each in range(number)]
+
+
 @pytest.mark.asyncio
 async def test_forged_lines_alone_ban_nobody(tmp_path):
     async with world(tmp_path) as here:
-        here.receive(*(mailbox_failure(SOURCE, time.time(), f"user{number}") for number in range(100)))
-        await asyncio.sleep(0)
+        here.receive(*forgeable(100))
+        await here.until(lambda: _answered(here, "unseen", 1))
 
         assert here.gate.judge.bans_in_force(time.time()) == []
+        assert here.backend.asked == [parse_network(SOURCE)]
+
+
+async def _answered(here: World, answer: str, number: int) -> bool:
+    return here.gate.prover.answers[answer] == number
+
+
+@pytest.mark.asyncio
+async def test_forgeable_lines_ban_once_packets_prove_the_source(tmp_path):
+    async with world(tmp_path) as here:
+        here.backend.saw = {parse_network(SOURCE)}
+        here.receive(*forgeable(3), *forgeable(3, "203.0.113.9"))
+
+        await here.until(lambda: _true_when(here, 1))
+
+        assert await here.banned() == [SOURCE]
+        bans = await here.store.bans_in_force(time.time())
+        assert bans[0].reason.endswith("; the address is proved: it completed a connection here")
+        assert here.value("zward_verdicts_total", detector="guessing", verdict="banned") + here.value(
+            "zward_verdicts_total", detector="spraying", verdict="banned"
+        )
+
+
+@pytest.mark.asyncio
+async def test_proof_that_the_firewall_could_not_give_at_first_bans_later(tmp_path, monkeypatch):
+    monkeypatch.setattr("appliance.prover.RETRY_SECONDS", 0.02)
+    async with world(tmp_path) as here:
+        here.backend.saw, here.backend.failures = {parse_network(SOURCE)}, 2
+        here.receive(*forgeable(3))
+
+        await here.until(lambda: _has(here, 1))
+        assert here.value("zward_firewall_failures_total", operation="seen") == 2
+
+
+@pytest.mark.asyncio
+async def test_strong_evidence_asks_for_no_proof(tmp_path):
+    async with world(tmp_path) as here:
+        here.receive(*failures(6))
+
+        await here.until(lambda: _has(here, 1))
+        assert here.backend.asked == []
+
+
+@pytest.mark.asyncio
+async def test_where_the_gateway_sees_no_traffic_nobody_is_asked(tmp_path):
+    async with world(tmp_path, Policy(mode=Mode.ENFORCE, sees_traffic=False)) as here:
+        here.backend.saw = {parse_network(SOURCE)}
+        here.receive(*forgeable(100), *failures(6, "203.0.113.9"))
+
+        await here.until(lambda: _has(here, 1))
+        assert await here.banned() == ["203.0.113.9"]
+        assert here.backend.asked == []
 
 
 @pytest.mark.asyncio
@@ -258,6 +323,25 @@ async def test_what_is_lifted_while_the_firewall_fails_is_not_tried_again(tmp_pa
         here.receive(*failures(6), *failures(6, "203.0.113.9"))
         await here.until(lambda: _fault_seen(here))
         here.gate.judge.unban(parse_network(SOURCE), time.time())
+
+        await here.until(lambda: _has(here, 1))
+        assert await here.banned() == ["203.0.113.9"]
+
+
+@pytest.mark.asyncio
+async def test_firewall_that_is_slow_to_prove_delays_no_ban_by_strong_evidence(tmp_path, monkeypatch):
+    async with world(tmp_path) as here:
+        asked = asyncio.Event()
+
+        async def seen(sources):
+            asked.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(here.backend, "seen", seen)
+        here.receive(*forgeable(3))
+        async with asyncio.timeout(10):
+            await asked.wait()
+        here.receive(*failures(6, "203.0.113.9"))
 
         await here.until(lambda: _has(here, 1))
         assert await here.banned() == ["203.0.113.9"]

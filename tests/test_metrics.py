@@ -5,8 +5,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from appliance.metrics import Figures, Metrics
-from appliance.model import Mode
+from appliance.firewall.backend import DROPS, Drop, Dropped, Health
+from appliance.metrics import PROOFS, Figures, Metrics
+from appliance.model import Mode, Scope
 
 EXPLAINED = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
 
@@ -59,7 +60,7 @@ def test_no_label_holds_an_address_or_an_account():
 
     assert labels <= {
         *("transport", "reason", "protocol", "outcome", "evidence", "detector", "verdict", "family", "kind", "by"),
-        *("operation", "result", "mode", "part", "port", "table", "le", "version"),
+        *("operation", "result", "mode", "part", "port", "scope", "table", "answer", "le", "version"),
     }
 
 
@@ -97,10 +98,39 @@ def test_figures_are_read_afresh_at_each_scrape():
     metrics.watch(lambda: figures)
     value = metrics.registry.get_sample_value
     assert value("zward_bans_active", {"family": "6", "kind": "network"}) == 0
-    assert value("zward_dropped_packets_total", {"port": "993"}) == 0
 
-    figures.bans["6", "network"], figures.dropped[993], figures.udp_lost = 3, 7, 11
+    figures.bans["6", "network"], figures.udp_lost = 3, 11
 
     assert value("zward_bans_active", {"family": "6", "kind": "network"}) == 3
-    assert value("zward_dropped_packets_total", {"port": "993"}) == 7
     assert value("zward_udp_lost_total") == 11
+
+
+def test_dropped_packets_and_bytes_stand_at_0_for_every_port_scope_and_family():
+    metrics, figures = Metrics(), Figures()
+    metrics.watch(lambda: figures)
+    value = metrics.registry.get_sample_value
+    for drop in DROPS:
+        labels = {"port": str(drop.port), "scope": drop.scope.value, "family": str(drop.family)}
+        assert value("zward_dropped_packets_total", labels) == value("zward_dropped_bytes_total", labels) == 0
+
+    figures.dropped[Drop(993, Scope.LOGIN, 6)] = Dropped(7, 420)
+
+    labels = {"port": "993", "scope": "login", "family": "6"}
+    assert value("zward_dropped_packets_total", labels) == 7
+    assert value("zward_dropped_bytes_total", labels) == 420
+    assert value("zward_dropped_packets_total", labels | {"scope": "all"}) == 0
+
+
+def test_how_the_firewall_fares_stands_at_0_and_is_read_at_each_scrape():
+    metrics, figures = Metrics(), Figures()
+    metrics.watch(lambda: figures)
+    value = metrics.registry.get_sample_value
+    names = ["firewall_repairs", "bans_crowded_out", "sessions_ended", "helper_reconnects"]
+    assert [value(f"zward_{name}_total") for name in names] == [0, 0, 0, 0]
+    assert [value("zward_proofs_total", {"answer": answer}) for answer in PROOFS] == [0, 0, 0]
+
+    figures.health, figures.reconnects = Health(repairs=1, crowded_out=2, ended=3), 4
+    figures.proofs["unseen"] = 5
+
+    assert [value(f"zward_{name}_total") for name in names] == [1, 2, 3, 4]
+    assert value("zward_proofs_total", {"answer": "unseen"}) == 5

@@ -9,10 +9,16 @@ from appliance.cli.asking import ask
 from appliance.cli.options import NOT_FOUND, config_option, json_option, print_json
 from appliance.cli.tables import LABEL, in_words, moment, print_fact, print_table, stretch
 from appliance.config.durations import seconds as seconds_of
+from appliance.firewall.backend import CLOSED_PORTS
 from appliance.judge.words import kind, shown, visible
-from appliance.model import Outcome
+from appliance.model import BAN_SCOPES, Outcome, Scope
 
 OBSERVING = "the mode is observe: it is written down and nothing is blocked"
+
+
+def _ports(scope: Scope) -> str:
+    """`smtp-in: 25`."""
+    return f"{scope.value}: {', '.join(map(str, sorted(CLOSED_PORTS[scope])))}"
 
 
 class _Duration(click.ParamType[float]):
@@ -76,8 +82,17 @@ def _print_observed(found: list[dict[str, Any]]) -> None:
 
 
 def _print_table(found: list[dict[str, Any]]) -> None:
-    rows = [[each["address"], in_words(each["remaining"]), each["detector"], each["reason"]] for each in found]
-    print_table(["address", "for another", "detector", "reason"], rows)
+    narrow = ["scope"] if any(each["scope"] != Scope.ALL for each in found) else []  # else the reason has the room
+    rows = [
+        [each["address"], in_words(each["remaining"]), *(each[key] for key in narrow), each["detector"], each["reason"]]
+        for each in found
+    ]
+    print_table(["address", "for another", *narrow, "detector", "reason"], rows)
+
+
+def _only(told: dict[str, Any]) -> str:
+    """` in scope login`, where a ban does not close every port."""
+    return "" if told["scope"] == Scope.ALL else f" in scope {told['scope']}"
 
 
 def _print_bans(found: list[dict[str, Any]], address: str | None, observing: bool) -> None:
@@ -93,18 +108,26 @@ def _print_bans(found: list[dict[str, Any]], address: str | None, observing: boo
         click.echo("nobody is banned")
 
 
-@click.command(help="Ban ADDRESS (or a /24, /64, /48) on every exposed port.")
+@click.command(help="Ban ADDRESS (or a /24, /64, /48) on every exposed port, or on those of one scope.")
 @config_option
 @json_option
 @click.argument("address")
 @click.option("--for", "seconds", type=_Duration(), required=True, help="How long: 90s, 30m, 2h, 7d.")
 @click.option("--reason", required=True, help="For whoever finds the ban later.")
-def ban(config: Path | None, as_json: bool, address: str, seconds: float, reason: str) -> None:
-    told = ask(config, "POST", "/bans", {"address": address, "seconds": seconds, "reason": reason})
+@click.option(
+    "--scope",
+    type=click.Choice([scope.value for scope in BAN_SCOPES]),
+    default=Scope.ALL.value,
+    show_default=True,
+    help=f"Which ports. {_ports(Scope.LOGIN)}; {_ports(Scope.SMTP_IN)}.",
+)
+def ban(config: Path | None, as_json: bool, address: str, seconds: float, reason: str, scope: str) -> None:
+    wish = {"address": address, "seconds": seconds, "reason": reason, "scope": scope}
+    told = ask(config, "POST", "/bans", wish)
     if as_json:
         print_json(told)
         return
-    click.echo(f"{told['address']} is banned until {moment(told['until'])}")
+    click.echo(f"{told['address']} is banned until {moment(told['until'])}{_only(told)}")
     if told["mode"] == "observe":
         click.secho(OBSERVING, fg="yellow")
     if told["fault"]:
@@ -156,6 +179,8 @@ def _print_standing(told: dict[str, Any]) -> None:
         click.secho(f"{told['address']}  BANNED {left}", bold=True)
         step = "" if standing["by_hand"] else f", step {standing['step'] + 1}"
         print_fact("why", f"{standing['reason']} ({standing['detector']}{step})")
+        if standing["scope"] != Scope.ALL:
+            print_fact("ports", f"{_ports(Scope(standing['scope']))}; the others are open to it")
         if told["mode"] == "observe":
             print_fact("but", OBSERVING, "yellow")
     else:
@@ -186,7 +211,7 @@ def _print_past(told: dict[str, Any]) -> None:
             end = f"until {moment(past['until'])}"
         whom = "" if past["address"] == told["address"] else f"{past['address']} "
         label = "before" if past["lifted"] or past["until"] <= told["asked"] else "also"
-        print_fact(label, f"{whom}banned {moment(past['since'])}, {end}: {past['reason']}")
+        print_fact(label, f"{whom}banned{_only(past)} {moment(past['since'])}, {end}: {past['reason']}")
 
 
 def _print_lines(found: list[dict[str, Any]], most: int) -> None:
@@ -211,3 +236,6 @@ def reload(config: Path | None, as_json: bool) -> None:
         click.echo(f"lifted {net}: it may no longer be banned")
     for key in told["needs_restart"]:
         click.secho(f"{key} takes effect at the next start", fg="yellow")
+    if told["needs_load"]:
+        keys = ", ".join(told["needs_load"])
+        click.secho(f"the firewall takes up {keys} with: sudo zward firewall load", fg="yellow")

@@ -17,6 +17,8 @@ COMMANDS = {
     "unban": ("ask", "Lift every ban that covers an address."),
     "why": ("ask", "Everything known of an address."),
     "allow": ("allow", "Addresses that are never banned: add, remove, list."),
+    "firewall": ("firewall", "The rules in the kernel: load, show, compare, remove."),
+    "drops": ("drops", "Samples of the packets that were dropped last."),
     "doctor": ("doctor", "What is missing or odd on this machine and in what arrives."),
 }
 """Command → its module in `appliance.cli`, and what the help says of it."""

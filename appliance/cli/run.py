@@ -1,85 +1,72 @@
-"""`zward run`: the daemon, and the first lines that it says."""
+"""`zward run`: the daemon. As root it supervises a helper and a receiver, as anybody else it is the receiver."""
 
-import asyncio
-import gc
 import logging
-import shutil
+import os
 import sys
 from pathlib import Path
 
 import click
 
 from appliance.cli.options import CONFIG_INVALID, FAILED, config_option, leave
-from appliance.config.default import BUILT_IN
+from appliance.config.durations import in_words, seconds
 from appliance.config.faults import ConfigError
 from appliance.config.load import load
 from appliance.config.places import find
 from appliance.config.schema import Config
-from appliance.daemon import Daemon, StartError
-from appliance.model import Mode
-from appliance.version import VERSION
 
-EXAMPLE = (
-    "$(date -u '+%F %T'),000 WARN  [ImapServer-1] [ip=198.51.100.7;cid=1;] security - "
-    "cmd=Auth; account=ana@example.com; protocol=imap; "
-    "error=authentication failed for [ana@example.com], invalid password;"
+
+def _duration(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    try:
+        return in_words(seconds(value)) if value is not None else None
+    except ValueError as fault:
+        raise click.BadParameter(str(fault)) from None
+
+
+@click.command(
+    help="Receive, judge and ban, until SIGTERM or SIGINT. SIGHUP reloads. As root it loads the firewall first, and "
+    "then runs the firewall helper and the receiver, each with what it needs and no more; as anybody else it is the "
+    "receiver alone, and bans where the helper runs already."
 )
-"""A failed login from a documentation address (RFC 5737), to try zward with; in UTC, the built-in time zone."""
-
-
-GC_THRESHOLDS = (50_000, 20, 100)
-"""Objects between two collections. What a line makes has no cycles and goes by itself (measured: a tenth less time)."""
-
-
-@click.command(help="Receive, judge and ban, until SIGTERM or SIGINT. SIGHUP reloads.")
 @config_option
-def run(config: Path | None) -> None:
+@click.option("--force", is_flag=True, help="Load a gateway policy even if it cuts off your own connection.")
+@click.option(
+    "--confirm",
+    metavar="DURATION",
+    callback=_duration,
+    help="Take the gateway policy back after this time (60s) unless you confirm it.",
+)
+@click.option("--supervised", is_flag=True, hidden=True, help="Be the receiver, whoever you are.")
+def run(config: Path | None, force: bool, confirm: str | None, supervised: bool) -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    is_root = os.geteuid() == 0 and not supervised
+    if (force or confirm) and not is_root:
+        raise click.UsageError("--force and --confirm are about loading the gateway's policy, which needs root")
     path = find(config)
+    path = path.absolute() if path else None
     try:
         settings = load(path)
     except ConfigError as fault:
         leave(str(fault), CONFIG_INVALID)
+    if is_root:
+        options = [*(["--force"] if force else []), *(["--confirm", confirm] if confirm else [])]
+        _supervise(settings, path, options)
+    else:
+        from appliance.cli.receiver import receive  # here: root's supervisor needs none of what the receiver loads
+
+        receive(settings, path)
+
+
+def _supervise(settings: Config, path: Path | None, options: list[str]) -> None:
+    from appliance.root.supervisor import Commands, Supervisor, SupervisorError  # here: the receiver needs none of it
+
+    zward = (sys.executable, "-I", os.path.abspath(sys.argv[0]))
+    named = ("--config", str(path)) if path else ()
+    commands = Commands(loader=(*zward, "firewall", "load", *named), receiver=(*zward, "run", "--supervised", *named))
     try:
-        asyncio.run(_serve(settings, path))
-    except StartError as fault:
+        code = Supervisor(settings, path, commands).run(options)
+    except SupervisorError as fault:
         leave(f"zward does not start: {fault}", FAILED)
-
-
-async def _serve(settings: Config, path: Path | None) -> None:
-    daemon = Daemon(settings, path)
-    await daemon.start()
-    gc.collect()
-    gc.freeze()  # what is there now lives as long as the daemon: no collection needs to look at it again
-    gc.set_threshold(*GC_THRESHOLDS)
-    click.echo("\n".join(_greeting(daemon)))
-    sys.stdout.flush()
-    await daemon.run()
-
-
-def _greeting(daemon: Daemon) -> list[str]:
-    settings, mode, me = daemon.config, daemon.mode_in_force(), _me()
-    where = daemon.path or f"{BUILT_IN}, since there is no /etc/zward/zward.toml"
-    lines = [f"zward {VERSION}, mode {mode} ({where})"]
-    if daemon.not_enforced:
-        lines.append(f"OBSERVING ONLY, nothing is blocked: {daemon.not_enforced}")
-    elif mode is Mode.OBSERVE:
-        lines.append('observing: it says what it would ban; mode = "enforce" makes it ban')
-    lines += [f"listening {listener}" for listener in daemon.overview.listening()]
-    senders = ", ".join(str(net) for net in settings.listen.senders)
-    lines.append(f"takes lines from {senders}")
-    lines.append("send it your mail hosts' logs: put image/rsyslog/zward.conf into their /etc/rsyslog.d/")
-    udp = next((endpoint for endpoint in settings.listen.udp if ":" not in endpoint.host), None)
-    if udp and daemon.path is None:
-        lines.append(f"to try it, say this six times, and then: {me} why 198.51.100.7; {me} bans")
-        lines.append(f'  logger -n 127.0.0.1 -P {udp.port} -d --rfc3164 -t zimbra-audit "{EXAMPLE}"')
-    lines.append(f"metrics http://{settings.http.listen}/metrics; ask it: {me} status; {me} doctor")
-    return lines
-
-
-def _me() -> str:
-    """What a person types to run this command: its name where the shell finds it, else its path."""
-    return "zward" if shutil.which("zward") else sys.argv[0]
+    sys.exit(code)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from appliance.address import LOOPBACK, SOURCE_PREFIX
+from appliance.address import LOOPBACK, SOURCE_PREFIX, NetSet
 from appliance.config.durations import in_words
 from appliance.config.schema import Config
 from appliance.judge.detector import DetectorMode
@@ -14,9 +14,19 @@ LOCKOUT_SHARE = 0.7
 """How much of Zimbra's lockout limit a stranger may use up before we act, so that we act first."""
 
 
+INTERNAL = {
+    389: "LDAP holds every account's password hash",
+    7025: "LMTP delivers into every mailbox and asks for no password",
+    7072: "the proxies' look-up tells which accounts there are and where",
+    7073: "passwords tried there pass by the proxies and Postfix, and whom to ban for them is not known",
+    11211: "memcached gives and takes the proxies' routes without a password",
+}
+"""Ports that Zimbra's own hosts talk to each other over, and what their being open to the world means."""
+
+
 def warnings(config: Config) -> list[str]:
     """What `zward check` tells beside the faults; each begins with the key that it is about."""
-    return [*_lockout(config), *_wide_networks(config), *_absent(config)]
+    return [*_lockout(config), *_wide_networks(config), *_absent(config), *_gateway(config)]
 
 
 def _lockout(config: Config) -> Iterator[str]:
@@ -56,3 +66,19 @@ def _absent(config: Config) -> Iterator[str]:
         yield "listen: neither udp nor tcp is set: no log line can arrive"
     if not config.zimbra.hosts:
         yield "zimbra.hosts: empty: a Zimbra host that a line blames could be banned"
+
+
+def _gateway(config: Config) -> Iterator[str]:
+    if (gateway := config.gateway) is None:
+        return
+    for key, value in (("admin", gateway.admin), ("management", gateway.management)):
+        if not value:
+            yield f"gateway.{key}: empty: nobody reaches this host's own ports but at its console"
+    ours = NetSet(config.zimbra.hosts)
+    for publish in gateway.publish:
+        for port in publish.open_ports:
+            if port in INTERNAL:
+                yield f"gateway.publish.ports: {port} is open to the world: {INTERNAL[port]}"
+        for host in publish.to:
+            if host not in ours:
+                yield f"gateway.publish.to: {host} is not among zimbra.hosts: it could be banned"

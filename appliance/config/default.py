@@ -14,18 +14,20 @@ BUILT_IN = "built-in configuration"
 
 def default_text(uid: int, environ: Mapping[str, str]) -> str:
     """The built-in TOML text, with paths that this user may write to."""
-    store, socket = _paths(uid, environ)
+    paths = _paths(uid, environ)
     template = (files("appliance.config") / "default.toml").read_text(encoding="utf-8")
     if not IPV6.exists():
         template = template.replace(', "[::]:5514"', "")
-    return template.replace('"@STORE@"', json.dumps(str(store))).replace('"@SOCKET@"', json.dumps(str(socket)))
+    for name, path in paths.items():
+        template = template.replace(f'"@{name}@"', json.dumps(str(path)))
+    return template
 
 
-def _paths(uid: int, environ: Mapping[str, str]) -> tuple[Path, Path]:
-    """Database and socket: the system's places for root, the XDG base directories for everyone else."""
+def _paths(uid: int, environ: Mapping[str, str]) -> dict[str, Path]:
+    """What the text names: the system's places for root, the XDG base directories for everyone else."""
     if uid == 0:
-        return Path("/var/lib/zward/zward.db"), Path("/run/zward/zward.sock")
+        return {"STORE": Path("/var/lib/zward/zward.db"), "SOCKET": Path("/run/zward/zward.sock")}
     home = Path(environ.get("HOME", "/"))
     state = Path(environ.get("XDG_STATE_HOME") or home / ".local/state") / "zward"
-    runtime = environ.get("XDG_RUNTIME_DIR")
-    return state / "zward.db", Path(runtime, "zward", "zward.sock") if runtime else state / "zward.sock"
+    runtime = Path(named, "zward") if (named := environ.get("XDG_RUNTIME_DIR")) else state
+    return {"STORE": state / "zward.db", "SOCKET": runtime / "zward.sock"}

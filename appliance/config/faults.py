@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic_core import ErrorDetails
 
 from appliance.config.positions import Path as KeyPath
-from appliance.config.schema import keys, names
+from appliance.config.schema import described, keys, names
 
 SHOWN = 80
 """Characters of a found value that a message shows: enough to find it, and one line stays one line."""
@@ -47,7 +47,8 @@ def fault(file: str, lines: Mapping[KeyPath, int], error: ErrorDetails) -> Fault
     path: KeyPath = error["loc"]
     context = error.get("ctx", {})
     if "key" in context:  # a check of a whole table blames one of its keys
-        path = (*path, context["key"])
+        blamed = context["key"]
+        path = (*path, *(blamed if isinstance(blamed, tuple) else [blamed]))
     return Fault(file, _line(lines, path), _dotted(path), _explained(path, error))
 
 
@@ -58,11 +59,17 @@ def _explained(path: KeyPath, error: ErrorDetails) -> str:
             return f"unknown key; {_meant(path)}"
         case "value_error":
             return f"found {found}, expected {error['ctx']['error']}"
-        case "enum":
+        case "enum" | "literal_error":
             choices = error["ctx"]["expected"].replace("'", '"')
             return f"found {found}, expected {choices}"
+        case "missing":
+            return f"found nothing, expected {described(_names(path))}"
+        case "bool_type":
+            return f"found {found}, expected true or false"
         case "model_type":
             return f"found {found}, expected a table"
+        case "tuple_type" if isinstance(error["input"], dict):
+            return f"found a table, expected tables that each begin with [[{_dotted(path)}]]"
         case "tuple_type":
             return f"found {found}, expected a list in [brackets]"
         case _:
@@ -71,8 +78,8 @@ def _explained(path: KeyPath, error: ErrorDetails) -> str:
 
 def _meant(path: KeyPath) -> str:
     """What the writer of an unknown key may have had in mind."""
-    *table, key = map(str, path)
-    known = names(tuple(table))
+    key = str(path[-1])
+    known = names(_names(path[:-1]))
     if near := get_close_matches(key[:64], known, n=1):
         return f"did you mean {near[0]}?"
     if moved := [place for place in keys() if place[-1] == key]:
@@ -88,8 +95,12 @@ def _line(lines: Mapping[KeyPath, int], path: KeyPath) -> int | None:
 
 def _dotted(path: KeyPath) -> str:
     """The key as an operator would write it; the number of an element is left to the line."""
-    parts = (part for part in path if isinstance(part, str))
-    return ".".join(part if _BARE_KEY.fullmatch(part) else show(part) for part in parts)
+    return ".".join(part if _BARE_KEY.fullmatch(part) else show(part) for part in _names(path))
+
+
+def _names(path: KeyPath) -> tuple[str, ...]:
+    """Without the numbers of elements."""
+    return tuple(part for part in path if isinstance(part, str))
 
 
 def show(value: object) -> str:

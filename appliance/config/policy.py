@@ -36,4 +36,5 @@ def policy_of(config: Config, mode: Mode, allowed: NetSet, never_ban: Mapping[Ou
             ),
         ),
         ladder=Ladder(ladder.steps, ladder.memory, ladder.jitter),
+        sees_traffic=config.firewall.sees_traffic,
     )

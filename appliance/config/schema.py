@@ -3,32 +3,32 @@
 from collections.abc import Iterator
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from appliance.address import Net
 from appliance.config.durations import seconds
+from appliance.config.gateway import Firewall, Gateway
 from appliance.config.places import ADMIN_SOCKET
+from appliance.config.table import Networks, Table
 from appliance.config.values import (
     Endpoint,
     absolute_path,
     duration,
     endpoint,
     host_name,
-    network,
     share,
     size,
+    socket_directory,
     socket_path,
     time_zone,
     whole,
@@ -36,7 +36,6 @@ from appliance.config.values import (
 from appliance.judge.detector import DetectorMode
 from appliance.model import Mode
 
-Network = Annotated[Net, PlainValidator(network), PlainSerializer(str, when_used="json")]
 ListenAddress = Annotated[Endpoint, PlainValidator(endpoint), PlainSerializer(str, when_used="json")]
 HostName = Annotated[str, PlainValidator(host_name)]
 ZoneName = Annotated[str, PlainValidator(time_zone)]
@@ -46,10 +45,7 @@ Step = Annotated[float, duration("1s", "30d")]
 """One ban's length. With the greatest jitter it is 45 days, the longest that the firewall side accepts."""
 
 
-class Table(BaseModel):
-    """What all tables have in common: no key but the named ones, and no change once it is read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+FIREWALL_DIRECTORY = Path("/run/zward-firewall")
 
 
 class Listen(Table):
@@ -57,7 +53,7 @@ class Listen(Table):
 
     udp: tuple[ListenAddress, ...] = ()
     tcp: tuple[ListenAddress, ...] = ()
-    senders: tuple[Network, ...] = ()
+    senders: Networks = ()
     frame_limit: Annotated[int, whole(480, 1 << 20)] = 65536
     """Bytes of one message. RFC 5424 6.1 demands 480; Java's stack traces need 64 KiB."""
     connections: Annotated[int, whole(1, 65536)] = 1024
@@ -83,16 +79,16 @@ class Lockout(Table):
 class Zimbra(Table):
     """The site behind the gateway."""
 
-    hosts: tuple[Network, ...] = ()
-    proxies: tuple[Network, ...] = ()
-    relays: tuple[Network, ...] = ()
+    hosts: Networks = ()
+    proxies: Networks = ()
+    relays: Networks = ()
     lockout: Lockout = Lockout()
 
 
 class Allow(Table):
     """Who is never banned, beside ourselves and the Zimbra hosts."""
 
-    networks: tuple[Network, ...] = ()
+    networks: Networks = ()
     names: tuple[HostName, ...] = ()
 
 
@@ -188,6 +184,22 @@ class Config(Table):
     admin: Admin = Admin()
     detect: Detect = Detect()
     ladder: Ladder = Ladder()
+    firewall: Firewall = Firewall()
+    gateway: Gateway | None = None
+
+    @property
+    def firewall_directory(self) -> Path:
+        """Where the helper's socket and root's orders lie: beside the directory of the admin socket, by its name.
+
+        So two zwards on one machine, which have two admin sockets, have two of these.
+        """
+        if self.firewall.directory:
+            return self.firewall.directory
+        beside = self.admin.socket.parent
+        try:
+            return socket_directory(f"{beside}-firewall")
+        except ValueError:  # "/" itself, or a path so long that no socket fits behind it
+            return FIREWALL_DIRECTORY
 
     @property
     def zone(self) -> tzinfo:
@@ -200,15 +212,8 @@ def names(table: tuple[str, ...] = ()) -> dict[str, type[Table] | None]:
 
     `table` is the way to it from the outside in; a way that leads nowhere has no keys.
     """
-    fields = {field.alias or name: field.annotation for name, field in Config.model_fields.items()}
-    for step in table:
-        model = fields.get(step)
-        if not (isinstance(model, type) and issubclass(model, Table)):
-            return {}
-        fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-    return {
-        name: model if isinstance(model, type) and issubclass(model, Table) else None for name, model in fields.items()
-    }
+    fields = _fields(table)
+    return {name: _model(field.annotation) for name, field in fields.items()}
 
 
 def keys(table: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -218,3 +223,27 @@ def keys(table: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
             yield from keys((*table, name))
         else:
             yield (*table, name)
+
+
+def described(key: tuple[str, ...]) -> str | None:
+    """What a key without a default wants."""
+    field = _fields(key[:-1]).get(key[-1])
+    return field.description if field else None
+
+
+def _fields(table: tuple[str, ...]) -> dict[str, FieldInfo]:
+    model: type[Table] | None = Config
+    for step in table:
+        model = _model(_named(model)[step].annotation) if model and step in _named(model) else None
+    return _named(model) if model else {}
+
+
+def _named(model: type[Table]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _model(annotation: object) -> type[Table] | None:
+    """The table that a key holds: itself, or perhaps, or several in an array."""
+    if isinstance(annotation, type) and issubclass(annotation, Table):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model(part))), None)

@@ -22,6 +22,7 @@ SOCKET_PATH_BYTES = 107
 _ENDPOINT = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15})):([0-9]{1,5})")
 _SIZE = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB)")
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # 15: IFNAMSIZ without its closing zero
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 2.1
 _NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\.?")
 
@@ -56,6 +57,24 @@ def _nearest_network(found: str) -> str:
     except ValueError:
         return 'a network such as "192.0.2.0/24", or one address'
     return f'"{meant.network}", or "{meant.ip}" for the one address: bits behind the prefix are set'
+
+
+def address(found: object) -> Net:
+    """One address, not a network."""
+    try:
+        net = network(found)
+    except ValueError:
+        net = None
+    if net is None or not net.is_host:
+        raise ValueError('one address such as "192.0.2.10" or "2001:db8::10"')
+    return net
+
+
+def interface(found: object) -> str:
+    """The name of a network interface."""
+    if not isinstance(found, str) or not _INTERFACE.fullmatch(found) or found in (".", "..", "lo"):
+        raise ValueError('the name of an interface such as "eth0": 1 to 15 of A-Z a-z 0-9 _ . -')
+    return found
 
 
 def endpoint(found: object) -> Endpoint:
@@ -116,6 +135,14 @@ def socket_path(found: object) -> Path:
     path = absolute_path(found)
     if len(bytes(path)) > SOCKET_PATH_BYTES:
         raise ValueError(f"at most {SOCKET_PATH_BYTES} bytes, the kernel's limit for a socket's path")
+    return path
+
+
+def socket_directory(found: object) -> Path:
+    """A directory that the helper's Unix socket fits into."""
+    path = absolute_path(found)
+    if len(bytes(path)) + len("/helper.sock") > SOCKET_PATH_BYTES:
+        raise ValueError(f"at most {SOCKET_PATH_BYTES - len('/helper.sock')} bytes, so that a socket in it has a path")
     return path
 
 

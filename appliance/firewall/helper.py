@@ -1,25 +1,32 @@
-"""The privileged part of zward: `python -m appliance.firewall.helper FD`.
+"""The privileged part of zward: `python -I -m appliance.firewall.helper --directory DIR --receiver USER`.
 
-It alone holds CAP_NET_ADMIN and it believes nothing: it takes fixed records from the receiver, checks each
-element against limits of its own, and changes the table `inet zward` and no other. It never sees a log line.
-When the receiver is gone it ends, and the kernel keeps the bans until their time is over.
+It alone holds CAP_NET_ADMIN and it believes nothing: it takes fixed records from the receiver, checks each element
+against limits of its own and against root's orders, and changes the table `inet zward` and no other. It never sees a
+log line. It outlives the receiver, and when it ends itself the kernel keeps the bans until their time is over.
 """
 
+import argparse
+import contextlib
 import os
+import pwd
 import select
 import signal
 import socket
+import stat
 import struct
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from appliance.address import Net
-from appliance.firewall import own
-from appliance.firewall.backend import Element, LibnftablesMissing, NotPermitted
-from appliance.firewall.limits import MAX_ALLOWED, MAX_BATCH, Protected, covering, refusal_of
-from appliance.firewall.listing import FOREVER
-from appliance.firewall.nft import Nft, NftError
+from appliance.firewall.backend import Element
+from appliance.firewall.firewall import Firewall, Refusing
+from appliance.firewall.guard import Guard
+from appliance.firewall.kernel import Kernel, KernelError, NoPermission
+from appliance.firewall.limits import MAX_BATCH
+from appliance.firewall.netlink import Netlink
+from appliance.firewall.orders import OrdersError
+from appliance.firewall.places import ORDERS, SOCKET
 from appliance.firewall.records import (
     MAX_PACKET,
     Malformed,
@@ -27,77 +34,16 @@ from appliance.firewall.records import (
     Reply,
     Request,
     Status,
-    in_packets,
     pack_reply,
     unpack_request,
 )
+from appliance.systemd import inherited, notify
 
-OWN_ADDRESSES_AGE = 1.0
-"""Seconds for which the list of our own addresses is good: an address added now is safe a second later."""
+SEND_SECONDS = 5
+"""How long a receiver may leave its answer unread before it is taken for gone."""
 
-NOT_OPEN = "the firewall is not open"
-
-
-class Refusing(Exception):
-    """This request is not carried out; the words go back to the receiver."""
-
-
-class Firewall:
-    """The table, and what the helper itself knows about who may not be banned."""
-
-    def __init__(self) -> None:
-        self._nft: Nft | None = None
-        self._allowed = Protected()
-        self._own = Protected()
-        self._own_read = float("-inf")
-
-    def answer(self, request: Request) -> Iterator[Reply]:
-        """Carry out a whole request. One reply, or several packets for a listing."""
-        if request.op is Op.OPEN:
-            self._nft = self._nft or Nft()
-            self._nft.load()
-            yield Reply(Status.OK, request.sequence)
-            return
-        if self._nft is None:
-            raise Refusing(NOT_OPEN)
-        match request.op:
-            case Op.BAN:
-                found = self._ban(self._nft, request.elements)
-            case Op.UNBAN:
-                wanted = dict.fromkeys(narrow for net, _ in request.elements for narrow in covering(net))
-                found = [Element(net, 0) for net in self._nft.unban(list(wanted))]
-            case Op.ALLOW:
-                found = self._allow(self._nft, [net for net, _ in request.elements])
-            case Op.BANNED:
-                found = [Element(net, min(left, FOREVER)) for listed in self._nft.banned() for net, left in listed]
-            case Op.DROPPED:
-                yield Reply(Status.OK, request.sequence, counts=self._nft.dropped())
-                return
-        for part, more in in_packets(found):
-            yield Reply(Status.OK, request.sequence, part, more=more)
-
-    def _ban(self, nft: Nft, elements: Sequence[Element]) -> list[Element]:
-        """Put in what may be put in; returns the others, each with its refusal in place of the seconds."""
-        if time.monotonic() - self._own_read > OWN_ADDRESSES_AGE:
-            self._own = Protected(own.addresses())
-            self._own_read = time.monotonic()
-        refused = []
-        wanted: dict[Net, Element] = {}
-        for element in elements:
-            if refusal := refusal_of(element, self._allowed, self._own):
-                refused.append(Element(element.net, refusal))
-            else:
-                wanted[element.net] = element  # the last one holds
-        if wanted:
-            nft.ban(list(wanted.values()))
-        return refused
-
-    def _allow(self, nft: Nft, nets: list[Net]) -> list[Element]:
-        if len(nets) > MAX_ALLOWED:
-            raise Refusing(f"an allow list of {len(nets)} networks; the limit is {MAX_ALLOWED}")
-        nft.allow(nets)
-        self._allowed = Protected(nets)
-        return []
+GLANCE = 0.25
+"""Seconds between two looks at root's orders and at what is to be put back."""
 
 
 class Assembly:
@@ -129,15 +75,62 @@ class Assembly:
         return Request(part.op, part.sequence, self._elements)
 
 
-def serve(receiver: socket.socket, firewall: Firewall) -> None:
-    """Answer requests until the receiver is gone."""
-    assembly = Assembly()
-    while packet := _receive(receiver):
-        try:
-            for reply in _replies(packet, assembly, firewall):
-                receiver.send(pack_reply(reply))
-        except (BrokenPipeError, ConnectionResetError):
+class Door:
+    """Lets the receiver in: the right user, and one at a time."""
+
+    def __init__(self, listening: socket.socket, receiver: int) -> None:
+        self.listening = listening
+        self._receiver = receiver
+        self.client: socket.socket | None = None
+        self._pid = 0
+        self._assembly = Assembly()
+
+    def enter(self) -> None:
+        """Let whoever knocks in, or tell him why not."""
+        knocking, _ = self.listening.accept()
+        pid, uid, _gid = struct.unpack("3i", knocking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        knocking.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
+        if uid not in (0, self._receiver):
+            knocking.close()
+        elif self.client and not self._has_left():
+            reason = f"another zward (pid {self._pid}) is connected to the firewall helper; end that one first"
+            _send_away(knocking, reason)
+        else:
+            self.leave()
+            self.client, self._pid, self._assembly = knocking, pid, Assembly()
+
+    def leave(self) -> None:
+        if self.client:
+            self.client.close()
+            self.client = None
+
+    def _has_left(self) -> bool:
+        ended = select.poll()
+        ended.register(self.client or -1, select.POLLRDHUP)
+        return bool(ended.poll(0))
+
+    def serve(self, firewall: Firewall) -> None:
+        """Answer the packet that waits."""
+        if self.client is None:
             return
+        try:
+            packet = self.client.recv(MAX_PACKET + 1)  # one more than allowed: what is cut off must be seen
+            if not packet and self._has_left():
+                self.leave()
+                return
+            for reply in _replies(packet, self._assembly, firewall):
+                self.client.send(pack_reply(reply))
+        except OSError:  # gone, or it does not read its answers
+            self.leave()
+
+
+def _send_away(knocking: socket.socket, reason: str) -> None:
+    """Say why and close. What was asked is read first: otherwise the answer would be thrown away with it (unix(7))."""
+    with knocking, contextlib.suppress(OSError):
+        knocking.send(pack_reply(Reply(Status.FAILED, 0, text=reason)))
+        knocking.shutdown(socket.SHUT_RDWR)
+        while knocking.recv(MAX_PACKET):
+            pass
 
 
 def _replies(packet: bytes, assembly: Assembly, firewall: Firewall) -> Iterator[Reply]:
@@ -148,36 +141,94 @@ def _replies(packet: bytes, assembly: Assembly, firewall: Firewall) -> Iterator[
             yield from firewall.answer(request)
     except Malformed as error:
         yield Reply(Status.MALFORMED, error.sequence, text=str(error))
-    except LibnftablesMissing as error:
-        yield Reply(Status.LIBRARY_MISSING, sequence, text=str(error))
-    except NotPermitted as error:
+    except NoPermission as error:
         yield Reply(Status.NOT_PERMITTED, sequence, text=str(error))
-    except NftError as error:
+    except KernelError as error:
         culprit = [Element(error.net, 0)] if error.net else []
         yield Reply(Status.FAILED, sequence, culprit, text=str(error))
-    except (Refusing, OSError) as error:
+    except (Refusing, OrdersError, OSError) as error:  # the last where the kernel does not tell our own addresses
         yield Reply(Status.FAILED, sequence, text=str(error))
 
 
-def _receive(receiver: socket.socket) -> bytes:
-    """The next packet; b"" once the receiver is gone. An empty packet comes out as one that is malformed."""
-    packet = receiver.recv(MAX_PACKET + 1)  # one more than allowed: what is cut off must be seen
-    if packet:
-        return packet
-    ended = select.poll()
-    ended.register(receiver, select.POLLRDHUP)
-    return b"" if ended.poll(0) else b"\0"
+def serve(door: Door, firewall: Firewall, guard: Guard, is_ending: Callable[[], bool]) -> None:
+    """Answer, watch and mend, until told to end."""
+    looked = 0.0
+    while not is_ending():
+        waiting = select.poll()
+        waiting.register(door.listening, select.POLLIN)
+        if door.client:
+            waiting.register(door.client, select.POLLIN)
+        for descriptor in guard.descriptors():
+            waiting.register(descriptor, select.POLLIN)
+        ready = {descriptor for descriptor, _ in waiting.poll(GLANCE * 1000)}
+        if door.client and door.client.fileno() in ready:
+            door.serve(firewall)
+        if door.listening.fileno() in ready:
+            door.enter()
+        guard.look(ready)
+        if time.monotonic() - looked > GLANCE:
+            looked = time.monotonic()
+            guard.glance()
+
+
+def _listening(directory: Path, receiver: int) -> socket.socket:
+    """Our own listening socket, where nobody handed one down. Raises OSError if another helper has it."""
+    path = directory / SOCKET
+    with contextlib.suppress(FileNotFoundError), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+        if stat.S_ISSOCK(path.lstat().st_mode):
+            try:
+                other.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()
+            else:
+                sys.exit(f"another firewall helper serves {path}; end that one first")
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    made.bind(str(path))
+    path.chmod(0o600)
+    if os.geteuid() == 0:
+        os.chown(path, receiver, -1)
+    made.listen(8)
+    return made
+
+
+def _user(text: str) -> int:
+    """The number of a user given by number or name."""
+    try:
+        return int(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"there is no user {text!r}") from None
 
 
 def main() -> None:
-    """Serve the socket whose number is the only argument; its other end must be our parent's."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # both reach the whole group: Ctrl-C, a service that is stopped
-        signal.signal(number, signal.SIG_IGN)  # the receiver decides, and ends us by closing the socket
-    with socket.socket(fileno=int(sys.argv[1])) as receiver:
-        peer = struct.unpack("3i", receiver.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-        if peer != os.getppid():
-            sys.exit(f"the socket belongs to pid {peer}, and our parent is {os.getppid()}: not serving it")
-        serve(receiver, Firewall())
+    """Serve until SIGTERM; Ctrl-C reaches the whole group, and is for whoever started us."""
+    parser = argparse.ArgumentParser(prog="zward-firewall", description=__doc__)
+    parser.add_argument("--directory", type=Path, required=True, help="where root's orders are, and our socket")
+    parser.add_argument("--receiver", type=_user, required=True, metavar="USER", help="who may ask, beside root")
+    parser.add_argument("--listen-fd", type=int, help="a listening socket that is kept over restarts")
+    parser.add_argument("--netlink-fd", type=int, help="the socket that owns the table, kept over restarts")
+    given = parser.parse_args()
+    handed = inherited()
+    listen = given.listen_fd if given.listen_fd is not None else handed.get("helper")
+    owner = given.netlink_fd if given.netlink_fd is not None else handed.get("netlink")
+
+    ending: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: ending.append(number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # orders are read when they change
+
+    listening = socket.socket(fileno=listen) if listen is not None else _listening(given.directory, given.receiver)
+    netlink = Netlink(descriptor=owner)
+    try:
+        kernel = Kernel(netlink)
+    except KernelError as error:
+        sys.exit(str(error))
+    if owner is None:
+        notify("FDSTORE=1\nFDNAME=netlink", [netlink.socket.fileno()])
+    firewall = Firewall(kernel, given.directory / ORDERS)
+    guard = Guard(firewall, given.directory, netlink.port)
+    notify("READY=1")
+    serve(Door(listening, given.receiver), firewall, guard, lambda: bool(ending))
+    notify("STOPPING=1")
 
 
 if __name__ == "__main__":

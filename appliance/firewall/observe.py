@@ -3,8 +3,9 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from appliance.address import Net
-from appliance.firewall.backend import EXPOSED_PORTS, BackendError, Element, Refused
+from appliance.firewall.backend import DROPS, BackendError, Drop, Dropped, Element, Health, Place, Refused, SampledDrop
 from appliance.firewall.limits import MAX_ALLOWED, SET_SIZE, Protected, covering, refusal_of
+from appliance.model import BAN_SCOPES
 
 
 class ObserveBackend:
@@ -15,7 +16,7 @@ class ObserveBackend:
         self._clock = clock
         self._own = Protected(own)
         self._allowed = Protected()
-        self._ends: dict[Net, float] = {}
+        self._ends: dict[Place, float] = {}
 
     async def open(self) -> None:
         """Nothing has to be in place."""
@@ -26,12 +27,12 @@ class ObserveBackend:
     async def ban(self, bans: Sequence[Element]) -> list[Refused]:
         now = self._clock()
         refused = []
-        wanted: dict[Net, float] = {}
+        wanted: dict[Place, float] = {}
         for element in bans:
             if refusal := refusal_of(element, self._allowed, self._own):
                 refused.append(Refused(element.net, refusal.words))
             else:
-                wanted[element.net] = now + element.seconds
+                wanted[Place(element.net, element.scope)] = now + element.seconds
         if len(self._ends.keys() | wanted.keys()) > SET_SIZE:
             self._expire(now)
             if len(self._ends.keys() | wanted.keys()) > SET_SIZE:
@@ -42,20 +43,39 @@ class ObserveBackend:
     async def unban(self, nets: Sequence[Net]) -> list[Net]:
         self._expire(self._clock())
         wanted = dict.fromkeys(found for net in nets for found in covering(net))
-        return [net for net in wanted if self._ends.pop(net, None) is not None]
+        return [net for net in wanted if self._lift(net)]
 
-    async def banned(self) -> dict[Net, float]:
+    async def banned(self) -> dict[Place, float]:
         now = self._clock()
         self._expire(now)
-        return {net: float(int(end - now)) for net, end in self._ends.items()}
+        return {place: float(int(end - now)) for place, end in self._ends.items()}
 
     async def allow(self, nets: Collection[Net]) -> None:
         if len(nets) > MAX_ALLOWED:
             raise BackendError(f"an allow list of {len(nets)} networks; the limit is {MAX_ALLOWED}")
         self._allowed = Protected(nets)
 
-    async def dropped(self) -> Mapping[int, int]:
-        return dict.fromkeys(EXPOSED_PORTS, 0)
+    async def favour(self, sources: Sequence[Element]) -> None:
+        """Nobody is limited here, so nobody can be given more room."""
+
+    async def seen(self, sources: Collection[Net]) -> set[Net]:
+        """Nobody: it sees no packets."""
+        return set()
+
+    async def dropped(self) -> Mapping[Drop, Dropped]:
+        return dict.fromkeys(DROPS, Dropped(0, 0))
+
+    async def samples(self) -> list[SampledDrop]:
+        """Nothing is dropped."""
+        return []
+
+    async def health(self) -> Health:
+        return Health()
+
+    def _lift(self, net: Net) -> bool:
+        """End the bans of exactly this network; whether there was one."""
+        ended = [self._ends.pop(Place(net, scope), None) for scope in BAN_SCOPES]
+        return any(end is not None for end in ended)
 
     def _expire(self, now: float) -> None:
-        self._ends = {net: end for net, end in self._ends.items() if end > now}
+        self._ends = {place: end for place, end in self._ends.items() if end > now}

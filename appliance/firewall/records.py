@@ -1,28 +1,33 @@
 """The records that receiver and helper exchange over a SOCK_SEQPACKET socket: fixed widths, strict, binary.
 
-A packet is a header of 12 bytes, then elements of 22 bytes, counts of 10 bytes and a short ASCII text, as
+A packet is a header of 12 bytes, then elements of 24 bytes, counts of 20 bytes and a short ASCII text, as
 many of each as the header says. The whole parser of the privileged side is `_unpack` and `_element`.
 """
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from appliance.address import Net
 from appliance.firewall.backend import Element
+from appliance.model import BAN_SCOPES
 
-VERSION = 1
+VERSION = 2
 
 MAX_PACKET = 32_768
 """Bytes. Linux gives a socket 208 kB of buffer by default; six packets fit, so neither end waits for each."""
 
 MAX_TEXT = 512
-"""Bytes of an error message."""
+"""Bytes of a text."""
+
+FOREVER = 0xFFFF_FFFF
+"""Remaining seconds of an element without a timeout. zward never makes one; an operator's hand can."""
 
 _HEADER = struct.Struct("!BBBxIHH")
-_ELEMENT = struct.Struct("!BB16sI")
-_COUNT = struct.Struct("!HQ")
+_ELEMENT = struct.Struct("!BBBx16sI")
+_COUNT = struct.Struct("!HBBQQ")
 
 ELEMENTS_IN_PACKET = (MAX_PACKET - _HEADER.size) // _ELEMENT.size
 
@@ -39,6 +44,10 @@ class Op(IntEnum):
     BANNED = 4
     ALLOW = 5
     DROPPED = 6
+    FAVOUR = 7
+    SEEN = 8
+    HEALTH = 9
+    SAMPLES = 10
 
 
 class Status(IntEnum):
@@ -47,8 +56,18 @@ class Status(IntEnum):
     OK = 0
     MALFORMED = 1
     FAILED = 2
-    LIBRARY_MISSING = 3
-    NOT_PERMITTED = 4
+    NOT_PERMITTED = 3
+
+
+class Count(NamedTuple):
+    """Two numbers under a key: what a drop counter holds, or one figure of `Health`."""
+
+    port: int
+    scope: int
+    """Index in `BAN_SCOPES`."""
+    family: int
+    packets: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +77,7 @@ class Request:
     op: Op
     sequence: int
     elements: Sequence[Element] = ()
-    """For `UNBAN` and `ALLOW` the seconds mean nothing."""
+    """The seconds mean something for BAN and FAVOUR only, the scope for BAN only."""
     more: bool = False
     """Whether the elements of this request go on in the next packet."""
 
@@ -67,17 +86,16 @@ class Request:
 class Reply:
     """One packet from the helper. What `elements` are depends on the request:
 
-    refused ones, the seconds being the `Refusal` (BAN); lifted ones (UNBAN); standing bans (BANNED).
-    With status FAILED the one that it stumbled over, if known.
+    refused ones, the seconds being the `Refusal` (BAN); lifted ones (UNBAN); standing bans (BANNED); proved sources
+    (SEEN). With status FAILED the one that it stumbled over, if known.
     """
 
     status: Status
     sequence: int
     elements: Sequence[Element] = ()
-    counts: Mapping[int, int] = field(default_factory=dict)
-    """Port to packets (DROPPED)."""
+    counts: Sequence[Count] = ()
     text: str = ""
-    """What went wrong."""
+    """What went wrong; what a person should know (HEALTH); a dropped packet (SAMPLES)."""
     more: bool = False
 
 
@@ -90,7 +108,7 @@ class Malformed(Exception):
 
 
 def pack_request(request: Request) -> bytes:
-    return _pack(request.op, request.more, request.sequence, request.elements, {}, b"")
+    return _pack(request.op, request.more, request.sequence, request.elements, (), b"")
 
 
 def pack_reply(reply: Reply) -> bytes:
@@ -126,22 +144,21 @@ def in_packets(elements: Sequence[Element]) -> Iterator[tuple[Sequence[Element],
 
 
 def _pack(
-    kind: int, more: bool, sequence: int, elements: Sequence[Element], counts: Mapping[int, int], text: bytes
+    kind: int, more: bool, sequence: int, elements: Sequence[Element], counts: Sequence[Count], text: bytes
 ) -> bytes:
-    packet = b"".join(
-        [
-            _HEADER.pack(VERSION, kind, more, sequence, len(elements), len(counts)),
-            *(_ELEMENT.pack(net.family, net.prefix, net.packed, seconds) for net, seconds in elements),
-            *(_COUNT.pack(port, packets) for port, packets in counts.items()),
-            text,
-        ]
-    )
+    parts = [
+        _HEADER.pack(VERSION, kind, more, sequence, len(elements), len(counts)),
+        *(_ELEMENT.pack(n.family, n.prefix, BAN_SCOPES.index(scope), n.packed, left) for n, left, scope in elements),
+        *(_COUNT.pack(*count) for count in counts),
+        text,
+    ]
+    packet = b"".join(parts)
     if len(packet) > MAX_PACKET:
         raise ValueError(f"a packet of {len(packet)} bytes; the limit is {MAX_PACKET}")
     return packet
 
 
-def _unpack(packet: bytes) -> tuple[int, bool, int, tuple[Element, ...], dict[int, int], bytes]:
+def _unpack(packet: bytes) -> tuple[int, bool, int, tuple[Element, ...], tuple[Count, ...], bytes]:
     if not _HEADER.size <= len(packet) <= MAX_PACKET:
         raise Malformed(f"a packet of {len(packet)} bytes; they have {_HEADER.size} to {MAX_PACKET}")
     version, kind, more, sequence, elements, counts = _HEADER.unpack_from(packet)
@@ -153,18 +170,12 @@ def _unpack(packet: bytes) -> tuple[int, bool, int, tuple[Element, ...], dict[in
         raise Malformed(f"{elements} elements and {counts} counts in {len(packet)} bytes", sequence)
     body = packet[_HEADER.size : counts_at]
     found = tuple(_element(sequence, *fields) for fields in _ELEMENT.iter_unpack(body))
-    return (
-        kind,
-        bool(more),
-        sequence,
-        found,
-        dict(_COUNT.iter_unpack(packet[counts_at:text_at])),
-        packet[text_at:],
-    )
+    counted = tuple(Count(*fields) for fields in _COUNT.iter_unpack(packet[counts_at:text_at]))
+    return kind, bool(more), sequence, found, counted, packet[text_at:]
 
 
-def _element(sequence: int, family: int, prefix: int, address: bytes, seconds: int) -> Element:
+def _element(sequence: int, family: int, prefix: int, scope: int, address: bytes, seconds: int) -> Element:
     width = _WIDTHS.get(family)
-    if width is None or prefix > width * 8 or any(address[width:]):
-        raise Malformed(f"family {family}, prefix length {prefix} or the padding is wrong", sequence)
-    return Element(Net(address[:width], prefix), seconds)
+    if width is None or prefix > width * 8 or scope >= len(BAN_SCOPES) or any(address[width:]):
+        raise Malformed(f"family {family}, prefix length {prefix}, scope {scope} or the padding is wrong", sequence)
+    return Element(Net(address[:width], prefix), seconds, BAN_SCOPES[scope])

@@ -39,12 +39,12 @@ class Attempt:
     outcome: Outcome
     account: str | None
     points: int
-    proved: int
+    strong: int
     """How many of the points strong evidence accounts for."""
 
     def forgive(self) -> None:
         """Take the points away for good; lines that still come for it add none."""
-        self.points = self.proved = 0
+        self.points = self.strong = 0
 
 
 class Joined(NamedTuple):
@@ -52,7 +52,7 @@ class Joined(NamedTuple):
 
     created: list[Attempt]
     changed: bool
-    """Whether points, proof or account of any attempt are other than before."""
+    """Whether points, evidence or account of any attempt are other than before."""
 
 
 class _Line(NamedTuple):
@@ -196,8 +196,8 @@ def _tell(attempt: Attempt, account: str | None, strong: bool) -> bool:
     if account is not None and account != attempt.account and (strong or attempt.account is None):
         attempt.account = account
         changed = True
-    if strong and not attempt.proved:
-        attempt.proved = 1
+    if strong and not attempt.strong:
+        attempt.strong = 1
         changed = True
     return changed
 
@@ -220,7 +220,7 @@ def _raise(near: list[_Entry], joined: _Entry, level: int, line: _Line, outcome:
             ours.account, theirs.account = theirs.account, ours.account
         theirs.points = level + 1
         changed = True
-    if strong and theirs.proved <= level:
-        theirs.proved = level + 1
+    if strong and theirs.strong <= level:
+        theirs.strong = level + 1
         changed = True
     return changed

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from heapq import heappop, heappush
 
 from appliance.address import Net
-from appliance.model import Ban
+from appliance.model import Ban, Scope
 
 OPERATOR = "operator"
 """Who asked for a ban made by hand. Such bans have no part in the ladder."""
@@ -50,17 +50,27 @@ class Bans:
         self._expire(now)
         return self.all()
 
+    def counted(self, now: float) -> dict[tuple[int, int], int]:
+        """How many bans are in force of each (family, prefix length). Costs the same however many there are."""
+        self._expire(now)
+        return {
+            (4 if width == 4 else 6, prefix): number
+            for width, lengths in self._prefixes.items()
+            for prefix, number in lengths.items()
+        }
+
     def all(self) -> list[Ban]:
         """The bans whose end nobody has noticed yet."""
         return list(self._bans.values())
 
-    def covering(self, net: Net, now: float) -> Ban | None:
-        """The ban in force that keeps all of `net` out longest, or None."""
+    def covering(self, net: Net, now: float, scope: Scope | None = None) -> Ban | None:
+        """The ban in force that keeps all of `net` out longest, or None; with a scope, out of those ports at least."""
         if self._ends and self._ends[0][0] <= now:
             self._expire(now)
         if not self._bans:
             return None
-        return max(self._around(net), key=lambda ban: ban.until, default=None)
+        around = (ban for ban in self._around(net) if scope is None or ban.scope in (scope, Scope.ALL))
+        return max(around, key=lambda ban: ban.until, default=None)
 
     def open(self, net: Net, detector: str, reason: str, now: float, first: int, ladder: Ladder) -> Ban:
         """Ban a network: on rung `first` of the ladder, or the one above its last ban's."""
@@ -72,9 +82,10 @@ class Bans:
         return ban
 
     def add(self, ban: Ban) -> None:
-        """Put a ban in force; one of the same network stays if it lasts longer."""
+        """Put a ban in force. One of the same network stays if it lasts longer and closes those ports as well; else
+        it gives way, for each network has one ban."""
         standing = self._bans.get(ban.net)
-        if standing is not None and standing.until >= ban.until:
+        if standing is not None and standing.until >= ban.until and standing.scope in (ban.scope, Scope.ALL):
             return
         if standing is None:
             lengths = self._prefixes[len(ban.net.packed)]

@@ -37,6 +37,29 @@ class Case:
     """Attempts at this account from anywhere; None where the line names no account."""
     on_site: Tally
     """Attempts at any account."""
+    proved: bool = False
+    """Whether this source completed a connection to a port of ours lately: nobody forges that."""
+
+
+class Score(NamedTuple):
+    """What a detector counted in its window."""
+
+    whole: int
+    strong: int
+    """How much of it strong evidence accounts for."""
+
+    def counting(self, *, proved: bool) -> int:
+        """How much of it may lead to a ban.
+
+        Weak lines can be forged. They count in full against a source that is proved to have been here; against
+        any other they at most double what strong evidence bears, and alone are worth nothing.
+        """
+        borne = 2 * self.strong
+        return self.whole if proved or self.whole <= borne else borne  # min() costs three times as much
+
+    def needs_proof(self, limit: int) -> bool:
+        """Whether it reaches a limit for a proved source alone."""
+        return self.whole >= limit > 2 * self.strong
 
 
 class Detector(Protocol):
@@ -63,7 +86,7 @@ class Detector(Protocol):
     def first_step(self) -> int:
         """Rung of the ladder at which its bans begin."""
 
-    def score(self, case: Case) -> int: ...
+    def score(self, case: Case) -> Score: ...
 
     def explain(self, case: Case) -> str:
         """Why it asks, in words that can be read to a caller on the phone."""

@@ -3,20 +3,21 @@
 It reads no clock and touches nothing: it is told the time, and answers with verdicts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from appliance.address import SOURCE_PREFIX, Net, source_of
-from appliance.judge.attempts import MOST_REPEATS, Attempts
+from appliance.judge.attempts import MOST_REPEATS, Attempt, Attempts
 from appliance.judge.bans import OPERATOR, Bans
-from appliance.judge.detector import Case, Detector, DetectorMode, Teller
+from appliance.judge.detector import Case, Detector, DetectorMode, Score, Teller
 from appliance.judge.policy import POINTS, WIDEST, Policy
-from appliance.judge.reasons import tried
+from appliance.judge.proofs import Proofs
+from appliance.judge.reasons import BLIND, KNOWN, UNPROVED, doubt, tried
 from appliance.judge.sources import Sources, Succeeded
 from appliance.judge.tallies import SITE_JOINABLE, Accounts, Tally
 from appliance.judge.told import Told
 from appliance.judge.windows import keep
 from appliance.judge.words import moment, progress, shown, span
-from appliance.model import AuthEvent, Ban, Banned, Evidence, Mode, Noticed, Outcome, Spared, Verdict, Watched
+from appliance.model import AuthEvent, Ban, Banned, Evidence, Mode, Noticed, Outcome, Scope, Spared, Verdict, Watched
 
 ACCOUNT_LENGTH = 254
 """Characters of an account name that count: the longest mail address (RFC 5321 4.5.3.1.3, less brackets)."""
@@ -33,6 +34,7 @@ class Judge:
         self._attempts = Attempts()
         self._sources = Sources()
         self._succeeded = Succeeded()
+        self._proofs = Proofs()
         self._accounts = Accounts()
         self._site = Tally(joinable=SITE_JOINABLE)
         self._told = Told()
@@ -68,6 +70,23 @@ class Judge:
         else:
             verdicts += self._weigh(case, source)
         return verdicts
+
+    def prove(self, sources: Iterable[Net], now: float) -> list[Verdict]:
+        """Take note that these sources completed a connection here, and weigh anew what they did.
+
+        Whose proof is wanted, a `Watched` says that asks for it.
+        """
+        verdicts: list[Verdict] = []
+        for source in map(source_of, sources):
+            self._proofs.add(source.packed, now)
+            case = self._case(source, None, self._sources.known(source.packed), None, now)
+            if case.attempts and not self._standing(case, source, now):
+                verdicts += self._weigh(case, source)
+        return verdicts
+
+    def is_proved(self, net: Net, now: float) -> bool:
+        """Whether a source is known to have completed a connection here in the last half hour."""
+        return self._policy.sees_traffic and self._proofs.hold(source_of(net).packed, now)
 
     # What is counted
 
@@ -105,8 +124,14 @@ class Judge:
         if joined.created:
             self.attempts += len(joined.created)
             self._site.add(protocol, "from a source", time, len(joined.created), self._tally_depth)
+        return self._case(source, account, attempts, tally, now), joined.changed
+
+    def _case(
+        self, source: Net, account: str | None, attempts: Sequence[Attempt], tally: Tally | None, now: float
+    ) -> Case:
         succeeded = source.packed in self._succeeded
-        return Case(now, source, account, attempts, succeeded, tally, self._site), joined.changed
+        proved = not succeeded and self._policy.sees_traffic and self._proofs.hold(source.packed, now)
+        return Case(now, source, account, attempts, succeeded, tally, self._site, proved)
 
     # What it leads to
 
@@ -121,9 +146,9 @@ class Judge:
 
     def _standing(self, case: Case, source: Net, now: float) -> tuple[Ban, str] | None:
         """The ban that a source is under. What still comes from it belongs to that ban and is spent."""
-        if ban := self._bans.covering(source, now):
+        if ban := self._bans.covering(source, now, Scope.LOGIN):
             words = f"already banned until {moment(ban.until)}"
-        elif ban := self._rehearsed.covering(source, now):
+        elif ban := self._rehearsed.covering(source, now, Scope.LOGIN):
             words = f"would be banned until {moment(ban.until)}"
         else:
             return None
@@ -135,16 +160,23 @@ class Judge:
     def _weigh(self, case: Case, source: Net) -> list[Verdict]:
         """Ask every detector. Where none asks for a ban, say how near it is: the first, or one past half."""
         asking: list[Detector] = []
+        doubted: tuple[Detector, Score] | None = None
         nearest, most, least = None, 0, 1
         for detector, limit in self._detectors:
-            score = detector.score(case)
+            counted = detector.score(case)
+            score = counted.counting(proved=case.proved)
             if score >= limit:
                 asking.append(detector)
+            elif doubted is None and counted.whole >= limit:
+                doubted = detector, counted
             if nearest is None or (2 * score >= limit and score * least > most * limit):
                 nearest, most, least = detector, score, limit
         self._sources.mark(source.packed, close=2 * most >= least)
-        if asking:
-            return self._asked(case, source, asking)
+        verdicts = self._asked(case, source, asking) if asking else []
+        if doubted and not any(each.mode is DetectorMode.ENFORCE for each in asking):
+            verdicts.append(self._doubt(case, source, *doubted))
+        if verdicts:
+            return verdicts
         if nearest is None:
             return [Watched(source, None, "every detector is off")]
         return [Watched(source, nearest.name, progress(most, least, nearest.unit, nearest.within))]
@@ -159,6 +191,20 @@ class Judge:
         if decisive.mode is DetectorMode.ENFORCE:
             verdicts.append(self._ban(case, source, decisive))
         return verdicts
+
+    def _doubt(self, case: Case, source: Net, detector: Detector, score: Score) -> Watched:
+        """A detector would ask for a ban if it believed forgeable lines, which takes proof of their source.
+
+        Proof says that an address was here, not that it did what a line says. So it does not count against whoever
+        ever logged in: of them everybody knows that they are here, and could have them banned by forged lines.
+        """
+        against = self._policy.spares(source)
+        if against is None and case.succeeded:
+            against = KNOWN
+        if against is None and not self._policy.sees_traffic:
+            against = BLIND
+        words = doubt(score, detector.limit, detector.unit, detector.within, against or UNPROVED)
+        return Watched(source, detector.name, words, asks_proof=against is None)
 
     def _spare(self, case: Case, source: Net, detector: Detector, against: str) -> Spared:
         """Explain once an hour what a source was spared for; it may go on for days."""
@@ -203,13 +249,15 @@ class Judge:
         self._bans.restore(bans, history)
         return self._spared_now()
 
-    def ban(self, net: Net, seconds: float, reason: str, now: float, *, force: bool = False) -> Banned | Spared:
+    def ban(
+        self, net: Net, seconds: float, reason: str, now: float, *, scope: Scope = Scope.ALL, force: bool = False
+    ) -> Banned | Spared:
         """Ban by hand; `force` is for networks wider than `WIDEST`. Nobody bans what the policy spares."""
         if against := self._policy.spares(net):
             return Spared(net, OPERATOR, against)
         if net.prefix < WIDEST[net.family] and not force:
             return Spared(net, OPERATOR, f"{net} is wider than a /{WIDEST[net.family]}")
-        ban = Ban(net, now, now + seconds, OPERATOR, reason)
+        ban = Ban(net, now, now + seconds, OPERATOR, reason, scope=scope)
         self._bans.add(ban)
         return Banned(ban)
 
@@ -224,6 +272,10 @@ class Judge:
 
     def bans_in_force(self, now: float) -> list[Ban]:
         return self._bans.in_force(now)
+
+    def bans_counted(self, now: float) -> Mapping[tuple[int, int], int]:
+        """How many bans are in force of each (family, prefix length)."""
+        return self._bans.counted(now)
 
     def rehearsed(self, net: Net, now: float) -> Ban | None:
         """The ban that `net` would be under if the mode were enforce."""
@@ -240,7 +292,12 @@ class Judge:
     @property
     def tracked(self) -> Mapping[str, int]:
         """How many entries each table holds, for the metrics."""
-        return {"sources": len(self._sources), "accounts": len(self._accounts), "bans": len(self._bans)}
+        return {
+            "sources": len(self._sources),
+            "accounts": len(self._accounts),
+            "proofs": len(self._proofs),
+            "bans": len(self._bans),
+        }
 
     @property
     def evicted(self) -> Mapping[str, int]:
@@ -252,6 +309,7 @@ class Judge:
             "sources_close_to_a_ban": self._sources.evicted_close,
             "succeeded": self._succeeded.evicted,
             "accounts": self._accounts.evicted,
+            "proofs": self._proofs.evicted,
             "told": self._told.evicted,
             "ladder": self._bans.forgotten,
         }

@@ -47,6 +47,8 @@ class Policy:
     detectors: tuple[Detector, ...] = field(default_factory=default_detectors)
     tellers: tuple[Teller, ...] = field(default_factory=default_tellers)
     ladder: Ladder = field(default_factory=Ladder)
+    sees_traffic: bool = True
+    """Whether the firewall can prove that a source was here: it stands in the path of the traffic."""
     _spared: NetSet = field(init=False, repr=False, compare=False, default_factory=NetSet)
     """All of them in one set: nearly every network that is asked for is in none."""
 

@@ -1,29 +1,49 @@
-"""Why a ban was asked for, built from the attempts that led to it. Only when somebody will read it."""
+"""Why a ban was asked for, or is not yet, built from the attempts that led to it."""
 
-from appliance.judge.detector import Case
+from functools import lru_cache
+
+from appliance.judge.detector import Case, Score
 from appliance.judge.windows import scoring
 from appliance.judge.words import listed, outcomes, span, together
 
 BANNED_ACCOUNTS = 10
 """Accounts that a notice of a ban lists; `why` shows the rest."""
 
+PROVED = "the address is proved: it completed a connection here"
+UNPROVED = "waits for proof that the address was here"
+KNOWN = "it logged in before, and whoever knows that could write such lines to have it banned"
+BLIND = "the gateway does not see the traffic that would prove the address"
+"""How forgeable lines come to decide, do not yet, or never do."""
 
-def reason(case: Case, score: str, limit: str, within: float, besides: str = "") -> str:
-    """`6 points in 30 min (limit 6): 6 bad passwords on ana@example.com over imap and smtp`."""
-    counted = list(scoring(case.attempts, within, case.now))
-    accounts = list(dict.fromkeys(each.account for each in counted if each.account is not None))
-    what = outcomes(each.outcome for each in counted)
+
+def reason(case: Case, counted: str, limited: str, within: float, besides: str = "", *, by_proof: bool = False) -> str:
+    """`6 points in 30 min (limit 6): 6 bad passwords on ana@example.com over imap and smtp`.
+
+    `by_proof` says that forgeable lines decided, which count in full because the source is proved.
+    """
+    scored = list(scoring(case.attempts, within, case.now))
+    accounts = list(dict.fromkeys(each.account for each in scored if each.account is not None))
+    what = outcomes(each.outcome for each in scored)
     where = f" on {listed(accounts)}" if accounts else ""
-    protocols = together(sorted({each.protocol.value for each in counted}))
-    heading = f"{score} in {span(within)} {besides}".rstrip()
-    return f"{heading} ({limit}): {what}{where} over {protocols}"
+    protocols = together(sorted({each.protocol.value for each in scored}))
+    heading = f"{counted} in {span(within)} {besides}".rstrip()
+    proof = f"; {PROVED}" if by_proof else ""
+    return f"{heading} ({limited}): {what}{where} over {protocols}{proof}"
 
 
-def points_reason(case: Case, score: int, limit: int, within: float, besides: str = "") -> str:
-    """A reason in points; says so where fewer are proved than counted."""
-    proved = sum(each.proved for each in scoring(case.attempts, within, case.now))
-    limited = f"limit {limit}" if proved >= score else f"limit {limit}, {proved} of them proved"
-    return reason(case, f"{score} point{'s' * (score != 1)}", limited, within, besides)
+def points_reason(case: Case, score: Score, limit: int, within: float, besides: str = "") -> str:
+    """A reason in points; says so where strong evidence bears fewer than are counted."""
+    points = score.counting(proved=case.proved)
+    strong = "" if score.strong >= points else f", {score.strong} of them by strong evidence"
+    counted = f"{points} point{'s' * (points != 1)}"
+    return reason(case, counted, f"limit {limit}{strong}", within, besides, by_proof=score.needs_proof(limit))
+
+
+@lru_cache(maxsize=4096)  # under a flood of forged lines it is said with each of them
+def doubt(score: Score, limit: int, unit: str, within: float, then: str) -> str:
+    """`6 points in 30 min (limit 6), but 5 of them from lines that a client can write: waits for proof …`."""
+    counted = f"{score.whole} {unit} in {span(within)} (limit {limit})"
+    return f"{counted}, but {score.whole - score.strong} of them from lines that a client can write: {then}"
 
 
 def tried(case: Case) -> tuple[str, ...]:

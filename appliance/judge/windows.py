@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
 from appliance.judge.attempts import Attempt
+from appliance.judge.detector import Score
 
 _time = attrgetter("time")
 
@@ -17,8 +18,8 @@ def keep(attempts: list[Attempt], attempt: Attempt, oldest: float, depth: int) -
     """Put an attempt in its place, and drop what can no longer matter.
 
     That is what happened at `oldest` or before, and whatever exceeds twice `depth`: then the oldest goes of
-    those that are proved or of those that are not, whichever are more. So at least the `depth` newest of
-    either kind stay, and a flood of forged lines cannot push a proved attempt out.
+    those that strong evidence bears or of those that it does not, whichever are more. So at least the `depth`
+    newest of either kind stay, and a flood of forged lines cannot push out what really happened.
     """
     if not attempts or attempts[-1].time <= attempt.time:
         attempts.append(attempt)
@@ -27,26 +28,23 @@ def keep(attempts: list[Attempt], attempt: Attempt, oldest: float, depth: int) -
     while attempts and attempts[0].time <= oldest:
         del attempts[0]
     if len(attempts) > 2 * depth:
-        proved = sum(1 for each in attempts if each.proved)
-        kind = proved > len(attempts) - proved
-        del attempts[next(place for place, each in enumerate(attempts) if bool(each.proved) is kind)]
+        strong = sum(1 for each in attempts if each.strong)
+        kind = strong > len(attempts) - strong
+        del attempts[next(place for place, each in enumerate(attempts) if bool(each.strong) is kind)]
 
 
-def points_within(attempts: Sequence[Attempt], within: float, now: float) -> int:
-    """The points of a window, as far as strong evidence bears them.
-
-    Weak lines can be forged, so they at most double what is proved: alone they are worth nothing.
-    """
+def points_within(attempts: Sequence[Attempt], within: float, now: float) -> Score:
+    """The points of a window."""
     since = now - within
-    points = proved = 0
+    points = strong = 0
     for attempt in reversed(attempts):
         time = attempt.time
         if time <= since:
             break
         if time <= now:
             points += attempt.points
-            proved += attempt.proved
-    return min(points, 2 * proved)
+            strong += attempt.strong
+    return Score(points, strong)
 
 
 def scoring(attempts: Sequence[Attempt], within: float, now: float) -> Iterator[Attempt]:

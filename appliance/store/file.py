@@ -82,6 +82,9 @@ MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX rest_hour ON rest (hour);
     """,
+    """
+    ALTER TABLE bans ADD COLUMN scope TEXT NOT NULL DEFAULT 'all';  -- which ports: until now all of them
+    """,
 )
 """One script a version; PRAGMA user_version says how many have run. Never change one that was released."""
 

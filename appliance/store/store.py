@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from appliance.address import Net
-from appliance.model import Ban
+from appliance.model import Ban, Scope
 from appliance.store.evidence import Count, EvidenceLine, about, add, clean, key_of, net_of, span
 from appliance.store.file import StoreError, StoreFile
 
@@ -89,9 +89,9 @@ class Act:
 
 
 _ADD_BAN = """
-    INSERT INTO bans (net, since, until, detector, reason, step) VALUES (?, ?, ?, ?, ?, ?)
+    INSERT INTO bans (net, since, until, detector, reason, step, scope) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (net, since) DO UPDATE SET until = excluded.until, detector = excluded.detector,
-        reason = excluded.reason, step = excluded.step
+        reason = excluded.reason, step = excluded.step, scope = excluded.scope
 """
 _FORGET_BANS = "DELETE FROM bans WHERE id <= (SELECT max(id) FROM bans) - ? AND until <= ?"
 
@@ -102,7 +102,7 @@ _LIFT = """
 """
 _FORGET_LIFTS = "DELETE FROM lifts WHERE time < ?"
 _IN_FORCE = """
-    SELECT net, since, until, detector, reason, step FROM bans
+    SELECT net, since, until, detector, reason, step, scope FROM bans
     WHERE until > ? AND NOT EXISTS (SELECT 1 FROM lifts WHERE lifts.net = bans.net AND time >= since)
     ORDER BY until
 """
@@ -111,12 +111,12 @@ _LIFTED = """
     WHERE until > ? AND EXISTS (SELECT 1 FROM lifts WHERE lifts.net = bans.net AND time >= since)
 """
 _HISTORY = """
-    SELECT net, since, until, detector, reason, step FROM bans
+    SELECT net, since, until, detector, reason, step, scope FROM bans
     WHERE until >= ? AND NOT EXISTS (SELECT 1 FROM lifts WHERE lifts.net = bans.net AND time >= since)
-    ORDER BY until
+    ORDER BY id
 """
 _PAST = """
-    SELECT bans.net, since, until, detector, bans.reason, step, time, by, lifts.reason
+    SELECT bans.net, since, until, detector, bans.reason, step, scope, time, by, lifts.reason
     FROM bans LEFT JOIN lifts ON lifts.id = (
         SELECT id FROM lifts AS l WHERE l.net = bans.net AND l.time BETWEEN since AND until
         ORDER BY time LIMIT 1
@@ -173,7 +173,11 @@ class Store:
         return list({ban.net: ban for ban in bans}.values())
 
     async def history(self, since: float) -> list[Ban]:
-        """For the ladder: bans that ended since a time, or have not, without those that were lifted."""
+        """Bans that ended since a time, or have not, without those that were lifted; as they were decided.
+
+        Taken up in this order they lead to the same book: of two bans of one network the later may have replaced
+        the one before.
+        """
         return list(map(_ban, await self._file.read(_HISTORY, (since,))))
 
     async def verdicts(self, net: Net) -> list[PastBan]:
@@ -182,7 +186,7 @@ class Store:
         inside = await self._file.read(_PAST_INSIDE, (below, last, len(last), PAST_SHOWN))
         wider = [key_of(net.widened(prefix)) for prefix in range(net.prefix)]
         around = await self._file.read(_PAST_AROUND.format(",".join("?" * len(wider))), (*wider, PAST_SHOWN))
-        found = [PastBan(_ban(row), Lift(*row[6:]) if row[6] is not None else None) for row in inside + around]
+        found = [PastBan(_ban(row), Lift(*row[7:]) if row[7] is not None else None) for row in inside + around]
         unique = {(past.ban.net, past.ban.since): past for past in found}
         return sorted(unique.values(), key=lambda past: past.ban.since, reverse=True)
 
@@ -236,8 +240,9 @@ def _told(text: str) -> str:
 
 
 def _ban_row(ban: Ban) -> tuple[object, ...]:
-    return key_of(ban.net), ban.since, ban.until, ban.detector, _told(ban.reason), ban.step
+    return key_of(ban.net), ban.since, ban.until, ban.detector, _told(ban.reason), ban.step, ban.scope.value
 
 
 def _ban(row: tuple[Any, ...]) -> Ban:
-    return Ban(net_of(row[0]), *row[1:6])
+    net, since, until, detector, reason, step, scope = row[:7]
+    return Ban(net_of(net), since, until, detector, reason, step, Scope(scope))

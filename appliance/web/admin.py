@@ -12,6 +12,7 @@ from appliance.config.faults import ConfigError
 from appliance.config.rule_files import RuleError
 from appliance.desk import Asker, Desk, NotFound, Refusal, Unusable, parsed
 from appliance.firewall.backend import BackendError
+from appliance.model import Scope
 from appliance.store.store import StoreError
 
 BODY_BYTES = 65536
@@ -55,7 +56,8 @@ def admin_app(
             seconds = float(wish["seconds"])
         except (KeyError, TypeError, ValueError) as fault:
             raise Unusable("seconds is missing or no number") from fault
-        return await desk.ban(_word(wish, "address"), seconds, _word(wish, "reason"), _asker(request))
+        scope = str(wish.get("scope", Scope.ALL))
+        return await desk.ban(_word(wish, "address"), seconds, _word(wish, "reason"), _asker(request), scope)
 
     async def delete_bans(request: web.Request) -> Any:
         wish = await _body(request)
@@ -74,6 +76,9 @@ def admin_app(
     async def delete_allow(request: web.Request) -> Any:
         return await desk.disallow(_word(await _body(request), "network"), _asker(request))
 
+    async def get_drops(_request: web.Request) -> Any:
+        return await desk.drops()
+
     async def post_reload(_request: web.Request) -> Any:
         return await reload()
 
@@ -90,6 +95,7 @@ def admin_app(
         ("GET", "/allow", get_allow),
         ("POST", "/allow", post_allow),
         ("DELETE", "/allow", delete_allow),
+        ("GET", "/drops", get_drops),
         ("POST", "/reload", post_reload),
         ("GET", "/doctor", get_doctor),
     ):

@@ -7,9 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from bench.bans import BanCost
+from bench.bans import measure as measure_bans
 from bench.latency import Latency
 from bench.latency import measure as measure_latency
 from bench.machine import facts
+from bench.packets import PacketCost
+from bench.packets import measure as measure_packets
 from bench.restart import Restart
 from bench.restart import measure as measure_restart
 from bench.throughput import Throughput
@@ -19,7 +23,7 @@ from namespaces import why_not
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("throughput", "latency", "restart")
+PARTS = ("throughput", "latency", "restart", "bans", "packets")
 
 
 def main() -> int:
@@ -51,7 +55,7 @@ def _asked() -> argparse.Namespace:
 
 def _measure(
     part: str, world: World, asked: argparse.Namespace
-) -> tuple[Table, Sequence[Throughput | Latency | Restart]]:
+) -> tuple[Table, Sequence[Throughput | Latency | Restart | BanCost | PacketCost]]:
     match part:
         case "throughput":
             lines = list(measure_throughput(world, asked.rounds))
@@ -59,6 +63,12 @@ def _measure(
         case "latency":
             latency = measure_latency(world, asked.bans)
             return _latency(latency), [latency]
+        case "bans":
+            costs = measure_bans()
+            return _bans(costs), costs
+        case "packets":
+            packets = list(measure_packets(asked.rounds))
+            return _packets(packets, asked.rounds), packets
         case _:
             restart = measure_restart(world)
             return _restart(restart), [restart]
@@ -92,6 +102,36 @@ def _restart(row: Restart) -> Table:
     table.add_row("after the restart, in the kernel", f"{row.in_kernel_after:,}")
     table.add_row("a banned attacker's SYNs meanwhile: sent, let through", f"{row.knocks}, {row.let_through}")
     table.add_row("memory of zward", f"{row.megabytes:.0f} MB")
+    return table
+
+
+def _bans(rows: Iterable[BanCost]) -> Table:
+    title = "Bans in the kernel (µs for one, p50 / p99; s for all)"
+    table = _table(
+        title, "present", "one more", "asked by the receiver", "all loaded", "all listed", "counters", "B each"
+    )
+    for row in rows:
+        table.add_row(
+            *(f"{row.present:,}", f"{row.one_p50:.0f} / {row.one_p99:.0f}"),
+            *(f"{row.helper_p50:.0f} / {row.helper_p99:.0f}", f"{row.loaded:.2f}", f"{row.listed:.2f}"),
+            *(f"{row.counters:.0f} µs", f"{row.bytes_each:.0f}" if row.bytes_each else "-"),
+        )
+    return table
+
+
+def _packets(rows: Sequence[PacketCost], rounds: int) -> Table:
+    title = f"CPU of one packet through the gateway, 65,536 sources, caches cold (best of {rounds})"
+    table = _table(title, "bans", "accepted", "against no rules", "with the sending", "dropped", "against no rules")
+    bare = rows[0]
+    for row in rows:
+        whole = (row.accepted + row.sending) / (bare.accepted + bare.sending)
+        table.add_row(
+            *(row.table, f"{row.accepted:.0f} ns", f"{row.accepted / bare.accepted:.2f}", f"{whole:.2f}"),
+            *(
+                f"{row.dropped:.0f} ns" if row.dropped else "-",
+                f"{row.dropped / bare.accepted:.2f}" if row.dropped else "-",
+            ),
+        )
     return table
 
 

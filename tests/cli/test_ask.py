@@ -183,9 +183,39 @@ def test_the_same_as_json(zward):
     assert (said["mode"], said["fault"]) == ("observe", "")
     for told in (said, listed, known["banned"], lifted):
         assert told["address"] == "203.0.113.8"
+        assert told["scope"] == "all"
         assert told["reason"] == "ticket 4711"
         assert told["by_hand"] is True
         assert 3500 < told["remaining"] <= 3600
+
+
+def test_a_ban_of_some_ports_is_told_as_such_and_the_table_says_so_only_then(zward):
+    said = ban(zward, "198.18.4.9", "--scope", "smtp-in")
+    ban(zward, "198.18.4.10")
+
+    assert said.stdout.splitlines()[0].endswith(" in scope smtp-in")
+    rows = invoke("bans", "198.18.4.0/24", "--config", zward.config).stdout.splitlines()
+    assert rows[0].split() == ["address", "for", "another", "scope", "detector", "reason"]
+    assert [row.split("  ")[0] for row in rows[2:] if " smtp-in " in row] == ["198.18.4.9"]
+    alone = invoke("bans", "198.18.4.10", "--config", zward.config).stdout.splitlines()
+    assert alone[0].split() == ["address", "for", "another", "detector", "reason"]
+    why = invoke("why", "198.18.4.9", "--config", zward.config).stdout
+    assert "  ports     smtp-in: 25; the others are open to it\n" in why
+    invoke("unban", "198.18.4.9", "--config", zward.config)
+    assert "banned in scope smtp-in 2" in invoke("why", "198.18.4.9", "--config", zward.config).stdout
+
+
+def test_a_scope_that_no_ban_has_is_a_usage_error(zward):
+    answer = ban(zward, "198.18.4.11", "--scope", "web")
+
+    assert answer.exit_code == 2
+    assert "'web' is not one of 'all', 'login', 'smtp-in'" in answer.stderr
+
+
+def test_the_help_says_which_ports_a_scope_closes():
+    said = " ".join(invoke("ban", "--help", columns=80).stdout.split())
+
+    assert "login: 80, 110, 143, 443, 465, 587, 993, 995, 7071, 9071; smtp-in: 25." in said
 
 
 def test_of_an_address_every_ban_is_told_that_touches_it(zward):
@@ -355,7 +385,7 @@ def test_a_reload_says_what_it_changed(zward):
         "lifted 198.18.9.9: it may no longer be banned",
         "http.listen takes effect at the next start",
     ]
-    assert json.loads(same.stdout) == {"lifted": [], "needs_restart": ["http.listen"]}
+    assert json.loads(same.stdout) == {"lifted": [], "needs_restart": ["http.listen"], "needs_load": []}
 
 
 def test_a_broken_configuration_keeps_nobody_from_looking_and_lifting(zward):
@@ -404,7 +434,7 @@ def test_where_nobody_is_banned_it_says_whether_anybody_could_be(tmp_path, mode,
 
 
 def test_a_daemon_that_enforces_is_not_said_to_observe(tmp_path):
-    ban = {"address": "203.0.113.7", "remaining": 60, "detector": "operator", "reason": "x"}
+    ban = {"address": "203.0.113.7", "remaining": 60, "scope": "all", "detector": "operator", "reason": "x"}
     (tmp_path / "zward.toml").write_text(f'[admin]\nsocket = "{tmp_path}/zward.sock"\n')
     with answering(tmp_path / "zward.sock", {"/bans": [ban], "/status": {"mode": "enforce"}}):
         answer = invoke("bans", "--config", tmp_path / "zward.toml")

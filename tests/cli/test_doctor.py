@@ -31,7 +31,7 @@ def test_without_a_daemon_the_machine_is_looked_at_all_the_same(config, tmp_path
     assert answer.exit_code == 1
     assert "  fine      proxies: 1 configured\n" in answer.stdout
     assert f"  look      daemon: {tmp_path}/zward.sock: no zward answers" in answer.stdout
-    assert [finding["topic"] for finding in told] == ["libnftables", "privilege", "proxies", "daemon"]
+    assert [finding["topic"] for finding in told] == ["libnftables", "helper", "proxies", "daemon"]
     assert told[-1]["is_fine"] is False
 
 

@@ -13,6 +13,7 @@ from running import COMMAND
 from appliance.cli.main import COMMANDS, group
 
 ALL = [(name,) for name in COMMANDS] + [("allow", name) for name in ("add", "remove", "list")]
+ALL += [("firewall", name) for name in ("load", "confirm", "show", "diff", "clear", "restore")]
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -47,7 +48,7 @@ def test_help_explains_every_option(words):
 
 
 @pytest.mark.parametrize(
-    "words", [words for words in ALL if words not in {("run",), ("allow",), ("listen",)}], ids=" ".join
+    "words", [words for words in ALL if words not in {("run",), ("allow",), ("firewall",), ("listen",)}], ids=" ".join
 )
 def test_every_command_that_answers_has_json_and_config(words):
     options = {option for parameter in found(words).params for option in parameter.opts}
@@ -81,7 +82,7 @@ def test_a_slip_is_a_usage_error(words):
 
 
 def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path):
-    ban = {"address": "203.0.113.7", "remaining": 60, "detector": "operator", "reason": "x"}
+    ban = {"address": "203.0.113.7", "remaining": 60, "scope": "all", "detector": "operator", "reason": "x"}
     (tmp_path / "zward.toml").write_text(f'[admin]\nsocket = "{tmp_path}/zward.sock"\n')
     command = [COMMAND, "bans", "--config", str(tmp_path / "zward.toml")]
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from namespaces import network, why_not
+from invoking import invoke
+from namespaces import Namespace, network, require_kernel, why_not
 from running import COMMAND
 
 from appliance.config.places import INSTALLED
+from appliance.root.privilege import HELPER, held
 
 pytestmark = pytest.mark.daemon
 
@@ -150,7 +153,11 @@ def test_what_it_says_to_type_can_be_typed(newcomer):
 )
 def test_where_it_cannot_start_it_says_so_in_a_line_and_ends_with_1(tmp_path, table, said):
     config = tmp_path / "zward.toml"
-    rest = {"[http]": '[http]\nlisten = "127.0.0.1:0"', "[admin]": f'[admin]\nsocket = "{tmp_path}/zward.sock"'}
+    rest = {
+        "[http]": '[http]\nlisten = "127.0.0.1:0"',
+        "[admin]": f'[admin]\nsocket = "{tmp_path}/zward.sock"',
+        "[firewall]": f'[firewall]\ndirectory = "{tmp_path}/firewall"',
+    }
     text = table.format(tmp_path)
     config.write_text("\n".join([text, *(lines for name, lines in rest.items() if name not in text)]))
 
@@ -162,3 +169,97 @@ def test_where_it_cannot_start_it_says_so_in_a_line_and_ends_with_1(tmp_path, ta
     assert done.stderr.splitlines()[-1].startswith("zward does not start: ")
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+# As root
+
+
+CONFIG = """
+mode = "enforce"
+[http]
+listen = "127.0.0.1:9514"
+[store]
+path = "{0}/zward.db"
+[admin]
+socket = "{0}/zward.sock"
+[firewall]
+directory = "{0}/firewall"
+"""
+
+
+def children(pid: int) -> dict[str, int]:
+    """The processes that a supervisor has started, by their part."""
+    pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    parts = {number: Path(f"/proc/{number}/cmdline").read_bytes() for number in map(int, pids)}
+    return {"helper" if b"appliance.firewall.helper" in words else "receiver": pid for pid, words in parts.items()}
+
+
+@contextlib.contextmanager
+def gateway(directory: Path) -> Iterator[tuple[Namespace, subprocess.Popen[str]]]:
+    """`zward run` as root, enforcing in a namespace of its own, once it has said its first lines."""
+    require_kernel()
+    (directory / "zward.toml").write_text(CONFIG.format(directory))
+    with network() as net, (directory / "stderr").open("w") as errors:
+        namespace = net.namespace("gateway")
+        command = [*namespace.prefix, COMMAND, "run", "--config", str(directory / "zward.toml")]
+        supervisor = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert supervisor.stdout
+        try:
+            while line := supervisor.stdout.readline():
+                if line.startswith("metrics "):
+                    break
+            assert supervisor.poll() is None, (directory / "stderr").read_text()
+            yield namespace, supervisor
+        finally:
+            supervisor.terminate()
+            supervisor.wait(30)
+            supervisor.stdout.close()
+
+
+@pytest.mark.kernel
+def test_as_root_helper_and_receiver_are_processes_of_their_own_and_the_receiver_may_nothing(tmp_path):
+    with gateway(tmp_path) as (_, supervisor):
+        parts = children(supervisor.pid)
+
+        assert held(parts["helper"]).effective == held(parts["helper"]).bounding == HELPER
+        receiver = held(parts["receiver"])
+        assert receiver.effective == receiver.permitted == receiver.bounding == frozenset()
+        assert receiver.no_new_privileges
+
+
+@pytest.mark.kernel
+def test_bans_stand_after_helper_and_receiver_were_killed_and_after_the_end(tmp_path):
+    with gateway(tmp_path) as (namespace, supervisor):
+        config = str(tmp_path / "zward.toml")
+
+        def zward(*words: str) -> str:
+            return namespace.run(COMMAND, *words, "--config", config, check=False)
+
+        namespace.run(COMMAND, "ban", "203.0.113.9", "--for", "1h", "--reason", "trial", "--config", config)
+        before = children(supervisor.pid)
+        for pid in before.values():
+            os.kill(pid, signal.SIGKILL)
+
+        assert "203.0.113.9" in namespace.run("nft", "list", "set", "inet", "zward", "ban4")
+        deadline = time.monotonic() + 30
+        while "203.0.113.9" not in zward("bans"):
+            assert time.monotonic() < deadline, (tmp_path / "stderr").read_text()
+        assert set(children(supervisor.pid).values()).isdisjoint(before.values())
+        supervisor.terminate()
+        assert supervisor.wait(30) == 0
+        assert "203.0.113.9" in namespace.run("nft", "list", "set", "inet", "zward", "ban4")
+
+
+@pytest.mark.parametrize("option", ["--force", "--confirm=60s"])
+def test_only_root_loads_a_policy_at_the_start(newcomer, option):
+    done = newcomer.run(COMMAND, "run", option)
+
+    assert done.returncode == 2
+    assert "needs root" in done.stderr
+
+
+def test_a_time_to_confirm_that_is_none_is_a_slip_of_the_pen():
+    done = invoke("run", "--confirm", "soon")
+
+    assert done.exit_code == 2
+    assert "'soon' is no duration" in done.stderr

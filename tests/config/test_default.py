@@ -9,7 +9,7 @@ from appliance.config.load import parse
 from appliance.config.schema import Config
 from appliance.model import Mode
 
-SYSTEM = (Path("/var/lib/zward/zward.db"), Path("/run/zward/zward.sock"))
+SYSTEM = (Path("/var/lib/zward/zward.db"), Path("/run/zward/zward.sock"), Path("/run/zward-firewall"))
 
 
 def built_in(uid: int, **environ: str) -> Config:
@@ -23,24 +23,34 @@ def built_in(uid: int, **environ: str) -> Config:
         (
             1000,
             {"HOME": "/home/ana"},
-            (Path("/home/ana/.local/state/zward/zward.db"), Path("/home/ana/.local/state/zward/zward.sock")),
+            tuple(
+                Path("/home/ana/.local/state", name)
+                for name in ("zward/zward.db", "zward/zward.sock", "zward-firewall")
+            ),
         ),
         (
             1000,
             {"HOME": "/home/ana", "XDG_RUNTIME_DIR": "/run/user/1000", "XDG_STATE_HOME": "/srv/state"},
-            (Path("/srv/state/zward/zward.db"), Path("/run/user/1000/zward/zward.sock")),
+            (
+                Path("/srv/state/zward/zward.db"),
+                Path("/run/user/1000/zward/zward.sock"),
+                Path("/run/user/1000/zward-firewall"),
+            ),
         ),
         (
             1000,
             {"HOME": '/home/"ana" \\'},
-            (Path('/home/"ana" \\/.local/state/zward/zward.db'), Path('/home/"ana" \\/.local/state/zward/zward.sock')),
+            tuple(
+                Path('/home/"ana" \\/.local/state', name)
+                for name in ("zward/zward.db", "zward/zward.sock", "zward-firewall")
+            ),
         ),
     ],
 )
-def test_files_lie_where_the_user_may_write(uid: int, environ: dict[str, str], paths: tuple[Path, Path]) -> None:
+def test_files_lie_where_the_user_may_write(uid: int, environ: dict[str, str], paths: tuple[Path, ...]) -> None:
     config = built_in(uid, **environ)
 
-    assert (config.store.path, config.admin.socket) == paths
+    assert (config.store.path, config.admin.socket, config.firewall_directory) == paths
 
 
 def test_it_takes_lines_from_private_networks_and_enforces() -> None:

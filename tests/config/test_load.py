@@ -35,7 +35,7 @@ FAULTS = {
     "key-unlike-any": ["2: http.colour: unknown key; known here: listen"],
     "key-with-control-characters": [
         '1: "\\u001b[2J": unknown key; known here: mode, time_zone, listen, zimbra, allow, http, store, admin, '
-        "detect, ladder"
+        "detect, ladder, firewall, gateway"
     ],
     "ladder-empty": [f"2: ladder.steps: found [], {STEPS}"],
     "ladder-falls": [f'2: ladder.steps: found ["2h", "30m"], {STEPS}'],
@@ -85,6 +85,75 @@ FAULTS = {
     "toml-key-twice": ["2: not TOML: Cannot overwrite a value (column 17)"],
     "toml-no-value": ["2: not TOML: Invalid value (column 12)"],
     "toml-unclosed-list": ["4: not TOML: Invalid value (at the end)"],
+    "firewall-answer-unknown": ['2: firewall.answer: found "reject", expected "drop" or "reset"'],
+    "firewall-directory-too-long": [
+        f'2: firewall.directory: found "/{"x" * 79}...", expected at most 95 bytes, so that a socket in it has a path'
+    ],
+    "firewall-flag-in-quotes": ['2: firewall.sees_traffic: found "yes", expected true or false'],
+    "gateway-bridge-in-routed": [
+        "5: gateway.bridge: found br0, expected nothing: mode routed has no use for the name of a bridge"
+    ],
+    "gateway-inside-in-routed": [
+        "5: gateway.inside: found 192.0.2.0/24, expected nothing: mode routed has no use for what its interfaces tell"
+    ],
+    "gateway-interface-name": [
+        '5: gateway.wan: found "eth0; flush ruleset", expected the name of an interface such as "eth0": '
+        "1 to 15 of A-Z a-z 0-9 _ . -"
+    ],
+    "gateway-interface-on-both-sides": [
+        "4: gateway.lan: found eth0, which is in `wan` as well, expected an interface on one side"
+    ],
+    "gateway-is-a-value": ['1: gateway: found "routed", expected a table'],
+    "gateway-key-misspelt": ["5: gateway.mangement: unknown key; did you mean management?"],
+    "gateway-limit-too-small": ["6: gateway.limits.smtp-in: found 0, expected a whole number from 1 to 100000"],
+    "gateway-limit-with-underscore": ["5: gateway.limits.smtp_in: unknown key; did you mean smtp-in?"],
+    "gateway-mode-absent": ['1: gateway.mode: found nothing, expected "routed", "bridge" or "host"'],
+    "gateway-mode-unknown": ['2: gateway.mode: found "router", expected "routed", "bridge" or "host"'],
+    "gateway-snat-ipv6": [
+        "5: gateway.snat: found 2001:db8::1, expected an IPv4 address: IPv6 is never translated on its way out"
+    ],
+    "gateway-snat-network": [
+        '5: gateway.snat: found "203.0.113.0/24", expected one address such as "192.0.2.10" or "2001:db8::10"'
+    ],
+    "gateway-without-bridge": ["2: gateway.bridge: found nothing, expected the name of a bridge: mode is bridge"],
+    "gateway-without-wan": ["1: gateway.wan: found nothing, expected the interfaces to the world: mode is routed"],
+    "publish-at-on-a-bridge": [
+        "7: gateway.publish.at: found 203.0.113.1, expected nothing: mode bridge translates no address"
+    ],
+    "publish-at-without-host": [
+        "8: gateway.publish.at: found 2001:db8::1, expected an IPv6 address in `to` as well: nothing stands behind it"
+    ],
+    "publish-in-two-scopes": [
+        "13: gateway.publish.ports: port 443 of 192.0.2.10 is published in scope web already, "
+        "by [[gateway.publish]] number 1"
+    ],
+    "publish-is-no-array": [
+        "5: gateway.publish: found a table, expected tables that each begin with [[gateway.publish]]"
+    ],
+    "publish-key-misspelt": ["12: gateway.publish.port: unknown key; did you mean ports?"],
+    "publish-management": [
+        "9: gateway.publish.ports: found 22, which is for management of this host, expected a port that is not"
+    ],
+    "publish-no-ports": [
+        "8: gateway.publish.ports: found [], expected at least one port; without this key it is the scope's own ports"
+    ],
+    "publish-port-twice-on-the-host": [
+        "8: gateway.publish.ports: port 80 at 203.0.113.1 is published already, by [[gateway.publish]] number 1"
+    ],
+    "publish-port-twice": [
+        "14: gateway.publish.ports: port 443 at 203.0.113.1 is published already, by [[gateway.publish]] number 1"
+    ],
+    "publish-port-zero": ["8: gateway.publish.ports: found 0, expected a whole number from 1 to 65535"],
+    "publish-scope-absent": ['5: gateway.publish.scope: found nothing, expected "login", "web", "smtp-in" or "admin"'],
+    "publish-scope-all": ['6: gateway.publish.scope: found "all", expected "login", "web", "smtp-in" or "admin"'],
+    "publish-to-a-network": [
+        '7: gateway.publish.to: found "192.0.2.0/24", expected one address such as "192.0.2.10" or "2001:db8::10"'
+    ],
+    "publish-to-two-hosts": [
+        '7: gateway.publish.to: found ["192.0.2.10", "192.0.2.11"], expected one mail host: '
+        "at most one IPv4 and one IPv6 address"
+    ],
+    "publish-without-host": ["5: gateway.publish.to: found nothing, expected the address of the mail host"],
 }
 
 
@@ -117,15 +186,28 @@ def test_a_good_file_is_loaded_with_every_key_changed() -> None:
     assert config.store.evidence_bytes == 512 << 20
     assert config.detect.slow_guessing.points == 12
     assert config.ladder.steps == (3600, 86400)
-    unchanged = [key for key in keys() if value(config, key) == value(Config(), key)]
-    assert unchanged == []
+    default = parse('[gateway]\nmode = "host"\n[[gateway.publish]]\nscope = "login"', "default.toml")
+    unchanged = [key for key in keys() if value(config, key) == value(default, key)]
+    assert unchanged == [("gateway", "bridge"), ("gateway", "inside")]
 
 
 def value(config: Config, key: tuple[str, ...]) -> object:
+    """Of an array of tables, the first one's."""
     found: object = config
     for name in key:
         found = getattr(found, name.replace("-", "_"))
+        if name == "publish":
+            found = found[0]  # type: ignore[index]
     return found
+
+
+def test_a_list_of_too_many_networks_is_told_with_their_number() -> None:
+    networks = ", ".join(f'"10.{number >> 8}.{number & 255}.0/24"' for number in range(5000))
+    with pytest.raises(ConfigError) as raised:
+        parse(f"[allow]\nnames = []\nnetworks = [{networks}]", "zward.toml")
+
+    assert str(raised.value).startswith("zward.toml:3: allow.networks: found [")
+    assert str(raised.value).endswith(", expected at most 4096 networks, not 5000")
 
 
 def test_an_absent_file_is_told_with_what_to_do(tmp_path: Path) -> None:

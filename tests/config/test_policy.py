@@ -96,3 +96,11 @@ def test_the_lists_are_taken_as_they_are():
 
     assert built.spares(next(iter(nets("198.51.100.9").networks))) == "198.51.100.9 is on the allowlist"
     assert built.spares(next(iter(nets("192.0.2.1").networks))) == "192.0.2.1 is the default route"
+
+
+@pytest.mark.parametrize("sees_traffic", [True, False])
+def test_whether_the_firewall_sees_the_traffic_is_the_operators_word(sees_traffic):
+    text = f"[firewall]\nsees_traffic = {str(sees_traffic).lower()}\n"
+
+    assert policy(text).sees_traffic is sees_traffic
+    assert policy("").sees_traffic

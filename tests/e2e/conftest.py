@@ -2,14 +2,16 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from e2e.mailhost import TRANSPORTS, MailHost
 from e2e.wire import World
 from namespaces import why_not
 
-PROGRAMS = ("ip", "unshare", "nft", "postfix", "saslauthd", "rsyslogd", "swaks", "openssl")
+PROGRAMS = ("ip", "ss", "unshare", "setpriv", "nft", "postfix", "saslauthd", "rsyslogd", "swaks", "openssl")
 
 
 def missing() -> str | None:
@@ -39,3 +41,12 @@ def mailhost(world: World, request: pytest.FixtureRequest) -> Iterator[MailHost]
     """A mail host that forwards its log by each transport in turn."""
     with MailHost(world, request.param) as started:
         yield started
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that everybody may enter, unlike pytest's `tmp_path`: zward's parts are no root."""
+    with tempfile.TemporaryDirectory(prefix="zward-e2e-") as made:
+        directory = Path(made)
+        directory.chmod(0o755)
+        yield directory

@@ -22,6 +22,8 @@ TRANSPORTS = {
 """How the delivered snippet sends; octet counting is what stands in it."""
 
 POSTFIX_PORTS = (25, 465, 587)
+USER, PASSWORD = "eva", "correct horse"
+"""Somebody who may log in."""
 AUTH_FAILED = 28
 """The exit code of swaks when the server refuses the password."""
 
@@ -46,7 +48,8 @@ class MailHost:
         self.directory = Path(tempfile.mkdtemp(prefix="zward-mailhost-"))
         self.directory.chmod(0o755)
         self._write_files()
-        self._listeners = self.host.listen([port for port in PORTS if port not in POSTFIX_PORTS])
+        others = [port for port in PORTS if port not in POSTFIX_PORTS]
+        self.listeners = dict(zip(others, self.host.listen(others), strict=True))
         self._init = self.host.start(
             *("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"),
             *(FILES / "start.sh", self.directory),
@@ -62,7 +65,7 @@ class MailHost:
     def __exit__(self, *_: object) -> None:
         self._init.kill()  # unshare takes PID 1 with it, and PID 1 all the rest
         self._init.wait(10)
-        for listener in self._listeners:
+        for listener in self.listeners.values():
             listener.close()
         wait_until("the mail host is gone", lambda: not self.host.pids())
         shutil.rmtree(self.directory)
@@ -86,6 +89,8 @@ class MailHost:
         certify = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=mbox1"
         command = [*certify.split(), "-keyout", pem, "-out", pem]
         subprocess.run(command, check=True, capture_output=True, timeout=20)
+        add_user = ["saslpasswd2", "-c", "-p", "-f", str(self.directory / "sasldb2"), "-u", "mbox1.example.com", USER]
+        subprocess.run(add_user, input=PASSWORD, text=True, check=True, capture_output=True, timeout=20)
 
     def _is_up(self) -> bool:
         said = (self.directory / "start.out").read_text()
@@ -121,10 +126,21 @@ class MailHost:
             f"error=authentication failed for [{account}], invalid password;",
         )
 
-    def guess(self, source: str, port: int, account: str = "ana@example.com") -> int:
+    def mailbox_unknown(self, source: str, account: str) -> None:
+        """What Zimbra writes to mailbox.log when somebody tries a name that does not exist. Any client can write it."""
+        now = datetime.now(UTC)
+        self.append(
+            "mailbox.log",
+            f"{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03d} INFO  "
+            "[qtp509886383-0:https://mail.example.com/service/soap/AuthRequest] "
+            f"[oip={source};port=41000;ua=zclient/10.0.6_GA_4508;soapId=4e5e1bb1;] SoapEngine - "
+            f"handler exception: authentication failed for [{account}], account not found",
+        )
+
+    def guess(self, source: str, port: int, account: str = "ana@example.com", to: str = MAIL[4]) -> int:
         """One wrong password from the attacker's `source`; the exit code of swaks."""
         return self.attacker.run(
-            *("swaks", "--server", MAIL[4], "--port", str(port), "--local-interface", source, "--helo", "x"),
+            *("swaks", "--server", to, "--port", str(port), "--local-interface", source, "--helo", "x"),
             *("--auth", "LOGIN", "--auth-user", account, "--auth-password", "wrong", "--quit-after", "AUTH"),
             *("--timeout", "2", *(["--tls-on-connect"] if port == 465 else [])),
         ).returncode

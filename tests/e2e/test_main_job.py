@@ -21,9 +21,9 @@ class MakeZward(Protocol):
 
 
 @pytest.fixture
-def gateway(world: World, mailhost: MailHost, tmp_path: Path) -> MakeZward:
+def gateway(world: World, mailhost: MailHost, place: Path) -> MakeZward:
     """Makes a zward on the gateway; the mail host forwards to it already."""
-    return lambda ban="10m": Zward(world.gateway, tmp_path, ban)
+    return lambda ban="10m": Zward(world.gateway, place, ban)
 
 
 def guess(mailhost: MailHost, attacker: str, times: int) -> None:

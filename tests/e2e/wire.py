@@ -112,6 +112,7 @@ class Host:
     def _listener(self, port: int) -> socket.socket:
         listener = self.new_socket("::")
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the test before may linger
         listener.bind(("::", port))
         listener.listen(4096)
         return listener

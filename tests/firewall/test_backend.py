@@ -4,16 +4,19 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from helping import helper
 from namespaces import network, require_kernel
 
 from appliance.address import Net, parse_network
-from appliance.firewall.backend import EXPOSED_PORTS, Backend, BackendError, Element
+from appliance.firewall.backend import DROPS, Backend, BackendError, Dropped, Element, Health, Place
 from appliance.firewall.client import HelperBackend
 from appliance.firewall.limits import LONGEST_BAN, MAX_ALLOWED
 from appliance.firewall.observe import ObserveBackend
+from appliance.model import BAN_SCOPES, Scope
 
 OWN = "192.0.2.254"
 
@@ -27,7 +30,7 @@ class Rig:
 
 
 @pytest_asyncio.fixture(params=["observe", pytest.param("helper", marks=pytest.mark.kernel)])
-async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
     if request.param == "observe":
         now = [1000.0]
         observe = ObserveBackend(lambda: now[0], own=[net(OWN)])
@@ -41,17 +44,16 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     with network() as made:
         namespace = made.namespace("contract")
         namespace.ip("address", "add", OWN, "dev", "lo")
-        helper = HelperBackend(namespace.prefix)
-        await helper.open()
+        with helper(namespace, tmp_path) as running:
+            backend = HelperBackend(running.socket)
+            await backend.open()
 
-        async def wait(gone: Net) -> None:
-            while gone in await helper.banned():
-                await asyncio.sleep(0.02)
+            async def wait(gone: Net) -> None:
+                while Place(gone) in await backend.banned():
+                    await asyncio.sleep(0.02)
 
-        try:
-            yield Rig(helper, wait)
-        finally:
-            await helper.close()
+            yield Rig(backend, wait)
+            await backend.close()
 
 
 @pytest_asyncio.fixture
@@ -63,8 +65,17 @@ def net(text: str) -> Net:
     return parse_network(text)
 
 
-def for_an_hour(*texts: str) -> list[Element]:
-    return [Element(net(text), 3600) for text in texts]
+def for_an_hour(*texts: str, scope: Scope = Scope.ALL) -> list[Element]:
+    return [Element(net(text), 3600, scope) for text in texts]
+
+
+async def nets(backend: Backend) -> list[Net]:
+    """Who is banned, in whichever scopes."""
+    return sorted({net for net, _ in await backend.banned()})
+
+
+async def left(backend: Backend, text: str) -> float:
+    return (await backend.banned())[Place(net(text))]
 
 
 EVERY_WIDTH = ("203.0.113.9", "198.51.100.0/24", "2001:db8:1::9", "2001:db8:2:3::/64", "2001:db8:4::/48")
@@ -79,7 +90,7 @@ async def test_nothing_is_banned_at_first(backend: Backend) -> None:
 async def test_a_ban_of_every_width_stands_with_its_remaining_seconds(backend: Backend) -> None:
     assert await backend.ban(for_an_hour(*EVERY_WIDTH)) == []
     standing = await backend.banned()
-    assert set(standing) == {net(text) for text in EVERY_WIDTH}
+    assert set(standing) == {Place(net(text)) for text in EVERY_WIDTH}
     assert all(0 < seconds <= 3600 and seconds == math.floor(seconds) for seconds in standing.values())
 
 
@@ -88,25 +99,25 @@ async def test_a_ban_of_every_width_stands_with_its_remaining_seconds(backend: B
 async def test_a_second_ban_lengthens_and_shortens(backend: Backend, text: str) -> None:
     await backend.ban([Element(net(text), 600)])
     await backend.ban([Element(net(text), 86_400)])
-    assert (await backend.banned())[net(text)] > 600
+    assert await left(backend, text) > 600
     await backend.ban([Element(net(text), 60)])
-    assert (await backend.banned())[net(text)] <= 60
+    assert await left(backend, text) <= 60
 
 
 @pytest.mark.asyncio
 async def test_the_last_of_two_bans_in_one_batch_holds(backend: Backend) -> None:
     await backend.ban([Element(net("203.0.113.9"), 86_400), Element(net("203.0.113.9"), 60)])
-    assert (await backend.banned())[net("203.0.113.9")] <= 60
+    assert await left(backend, "203.0.113.9") <= 60
 
 
 @pytest.mark.asyncio
 async def test_a_ban_ends_by_itself_and_can_be_made_again(rig: Rig) -> None:
     await rig.backend.ban([Element(net("203.0.113.9"), 1), *for_an_hour("203.0.113.10")])
     await rig.until_gone(net("203.0.113.9"))
-    assert set(await rig.backend.banned()) == {net("203.0.113.10")}
+    assert await nets(rig.backend) == sorted({net("203.0.113.10")})
     assert await rig.backend.unban([net("203.0.113.9")]) == []
     await rig.backend.ban(for_an_hour("203.0.113.9"))
-    assert net("203.0.113.9") in await rig.backend.banned()
+    assert Place(net("203.0.113.9")) in await rig.backend.banned()
 
 
 @pytest.mark.asyncio
@@ -117,14 +128,14 @@ async def test_unban_lifts_every_ban_that_covers_the_address(backend: Backend) -
     await backend.ban(for_an_hour(*v4, *v6, *others))
     lifted = await backend.unban([net(v4[0]), net(v6[0])])
     assert sorted(lifted) == sorted(map(net, (*v4, *v6)))
-    assert set(await backend.banned()) == set(map(net, others))
+    assert await nets(backend) == sorted(set(map(net, others)))
 
 
 @pytest.mark.asyncio
 async def test_unban_of_a_network_leaves_the_hosts_inside_it_banned(backend: Backend) -> None:
     await backend.ban(for_an_hour("203.0.113.9", "203.0.113.0/24"))
     assert await backend.unban([net("203.0.113.0/24")]) == [net("203.0.113.0/24")]
-    assert set(await backend.banned()) == {net("203.0.113.9")}
+    assert await nets(backend) == sorted({net("203.0.113.9")})
 
 
 @pytest.mark.asyncio
@@ -177,7 +188,7 @@ async def test_what_may_not_be_banned_is_refused_and_the_rest_goes_in(
     refused = await backend.ban([good[0], Element(net(text), seconds), good[1]])
     assert [each.net for each in refused] == [net(text)]
     assert words in refused[0].reason
-    assert set(await backend.banned()) == {each.net for each in good}
+    assert await nets(backend) == sorted({each.net for each in good})
 
 
 @pytest.mark.asyncio
@@ -194,7 +205,7 @@ async def test_whoever_is_allowed_is_refused_and_so_is_a_network_around_him(back
     refused = await backend.ban(for_an_hour(*asked, "198.51.100.10"))
     assert [each.net for each in refused] == list(map(net, asked))
     assert {each.reason for each in refused} == {"it overlaps the allow list"}
-    assert set(await backend.banned()) == {net("198.51.100.10")}
+    assert await nets(backend) == sorted({net("198.51.100.10")})
 
 
 @pytest.mark.asyncio
@@ -223,7 +234,7 @@ async def test_a_batch_of_20000_goes_in_and_comes_out_again(backend: Backend) ->
         for number in range(5_000)
     ]
     assert await backend.ban(batch) == []
-    assert (await backend.banned()).keys() == {element.net for element in batch}
+    assert (await backend.banned()).keys() == {Place(element.net) for element in batch}
 
 
 @pytest.mark.asyncio
@@ -233,8 +244,42 @@ async def test_an_empty_batch_changes_nothing(backend: Backend) -> None:
 
 
 @pytest.mark.asyncio
-async def test_every_exposed_port_has_its_count_of_dropped_packets(backend: Backend) -> None:
-    assert await backend.dropped() == dict.fromkeys(EXPOSED_PORTS, 0)
+async def test_every_port_has_its_count_of_dropped_packets_by_scope_and_family(backend: Backend) -> None:
+    assert await backend.dropped() == dict.fromkeys(DROPS, Dropped(0, 0))
+
+
+@pytest.mark.asyncio
+async def test_a_network_may_stand_in_every_scope_with_a_time_of_its_own(backend: Backend) -> None:
+    for seconds, scope in zip((60, 600, 3600), BAN_SCOPES, strict=True):
+        await backend.ban([Element(net("203.0.113.9"), seconds, scope), Element(net("2001:db8:2:3::/64"), 60, scope)])
+    standing = await backend.banned()
+    assert len(standing) == 6
+    found = [standing[Place(net("203.0.113.9"), scope)] for scope in BAN_SCOPES]
+    assert found[0] <= 60 < found[1] <= 600 < found[2]
+
+
+@pytest.mark.asyncio
+async def test_unban_lifts_every_scope_and_names_a_network_once(backend: Backend) -> None:
+    for scope in BAN_SCOPES:
+        await backend.ban(for_an_hour("203.0.113.9", "198.51.100.0/24", scope=scope))
+    assert await backend.unban([net("203.0.113.9")]) == [net("203.0.113.9")]
+    assert await nets(backend) == [net("198.51.100.0/24")]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("scope", [Scope.LOGIN, Scope.SMTP_IN])
+async def test_a_single_ipv6_address_cannot_be_banned_in_a_narrow_scope(backend: Backend, scope: Scope) -> None:
+    [refused] = await backend.ban(for_an_hour("2001:db8:1::9", "2001:db8:2:3::/64", scope=scope))
+    assert refused.net == net("2001:db8:1::9")
+    assert set(await backend.banned()) == {Place(net("2001:db8:2:3::/64"), scope)}
+
+
+@pytest.mark.asyncio
+async def test_nobody_was_seen_favour_may_be_given_and_nothing_is_ill_at_first(backend: Backend) -> None:
+    await backend.favour(for_an_hour("203.0.113.9", "2001:db8:2:3::/64"))
+    assert await backend.seen([net("203.0.113.9"), net("2001:db8:2:3::/64")]) == set()
+    assert await backend.health() == Health()
+    assert await backend.samples() == []
 
 
 @pytest.mark.asyncio
@@ -242,5 +287,5 @@ async def test_opening_again_keeps_every_ban_and_the_allow_list(backend: Backend
     await backend.allow([net("198.51.100.9")])
     await backend.ban(for_an_hour(*EVERY_WIDTH[:1]))
     await backend.open()
-    assert set(await backend.banned()) == {net(EVERY_WIDTH[0])}
+    assert await nets(backend) == sorted({net(EVERY_WIDTH[0])})
     assert len(await backend.ban(for_an_hour("198.51.100.9"))) == 1

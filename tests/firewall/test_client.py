@@ -1,90 +1,189 @@
-"""The receiver's end, against stand-ins for the helper and, in a namespace, against the helper itself."""
+"""The receiver's end, against a stand-in for the helper and, in a namespace, against the helper itself."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from helping import Helper, helper
 from namespaces import Namespace, network, require_kernel
 
 from appliance.address import Net, parse_network
 from appliance.firewall import client
-from appliance.firewall.backend import BackendError, Element, NotPermitted
+from appliance.firewall.backend import (
+    DROPS,
+    BackendError,
+    Drop,
+    Dropped,
+    Element,
+    Health,
+    NotPermitted,
+    Place,
+    Refused,
+    SampledDrop,
+)
 from appliance.firewall.client import HelperBackend
+from appliance.firewall.limits import LONGEST_BAN, MAX_BATCH, MAX_SOURCES, Refusal
+from appliance.firewall.orders import Orders
+from appliance.firewall.records import (
+    FOREVER,
+    MAX_PACKET,
+    Count,
+    Op,
+    Reply,
+    Request,
+    Status,
+    pack_reply,
+    unpack_request,
+)
+from appliance.model import Scope
 
 NET = parse_network("203.0.113.9")
-
-STAND_IN = """
-import socket, sys, struct
-ours = socket.socket(fileno=int(sys.argv[-1]))
-while packet := ours.recv(40000):
-    _, op, _, sequence, *_ = struct.unpack_from("!BBBxIHH", packet)
-"""
-ANSWERS = STAND_IN + '    ours.send(struct.pack("!BBBxIHH", 1, 0, 0, sequence, 0, 0))\n'
-ANSWERS_OPEN_ONLY = STAND_IN + '    if op == 1: ours.send(struct.pack("!BBBxIHH", 1, 0, 0, sequence, 0, 0))\n'
-BABBLES = STAND_IN + '    ours.send(b"babble")\n'
+HOUR = 3600
+Answer = Callable[[Request], list[Reply] | None]
 
 
-def stand_in(script: str) -> tuple[str, ...]:
-    return (sys.executable, "-I", "-c", script)
+class StandIn:
+    """Answers as it is told; None means that it hangs up."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.asked: list[Request] = []
+        self.answer: Answer = lambda request: [Reply(Status.OK, request.sequence)]
+        self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listening.bind(str(path))
+        self.listening.listen(8)
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self) -> None:
+        while True:
+            try:
+                talking, _ = self.listening.accept()
+            except OSError:
+                return
+            with talking, contextlib.suppress(OSError):
+                while packet := talking.recv(MAX_PACKET):
+                    request = unpack_request(packet)
+                    self.asked.append(request)
+                    if request.more:
+                        continue
+                    replies = self.answer(request)
+                    if replies is None:
+                        break
+                    for reply in replies:
+                        talking.send(pack_reply(reply) if isinstance(reply, Reply) else reply)
+
+    def end(self) -> None:
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.listening.close()
+        self.thread.join(10)
+
+    def ops(self) -> list[Op]:
+        return [request.op for request in self.asked]
 
 
-async def started_again(backend: HelperBackend, times: int = 1) -> None:
-    """Return once a new helper serves."""
-    while backend.restarts < times or backend.pid is None:
-        await asyncio.sleep(0.01)
-    await backend.open()
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Iterator[StandIn]:
+    made = StandIn(tmp_path / "socket")
+    yield made
+    made.end()
 
 
-def test_the_receiver_never_loads_libnftables() -> None:
-    script = "import sys, appliance.firewall.client; print([name for name in sys.modules if 'nft' in name])"
+@pytest_asyncio.fixture
+async def talking(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HelperBackend]:
+    monkeypatch.setattr(client, "TRY_PAUSE", 0.01)
+    made = HelperBackend(stand_in.path, call_limit=0.5, listing_limit=0.5)
+    await made.open()
+    yield made
+    await made.close()
+
+
+def answering(op: Op, *replies: Reply) -> Answer:
+    """OK to everything but this operation."""
+    return lambda request: (
+        [reply_to(request, reply) for reply in replies] if request.op is op else [Reply(Status.OK, request.sequence)]
+    )
+
+
+def reply_to(request: Request, reply: Reply) -> Reply:
+    return Reply(reply.status, request.sequence, reply.elements, reply.counts, reply.text, reply.more)
+
+
+def test_the_receiver_never_loads_what_changes_the_kernel() -> None:
+    script = (
+        "import sys, appliance.firewall.client; print([name for name in sys.modules if 'appliance.firewall' in name])"
+    )
     done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert "appliance.firewall.client" in done.stdout
+    for module in ("nftables", "netlink", "kernel", "helper", "sessions"):
+        assert f"firewall.{module}'" not in done.stdout
 
 
 @pytest.mark.asyncio
-async def test_a_call_before_open_or_after_close_is_an_error() -> None:
-    backend = HelperBackend(stand_in(ANSWERS))
-    with pytest.raises(BackendError, match="not running"):
-        await backend.banned()
-    await backend.open()
+async def test_where_nobody_listens_every_call_says_so_and_what_cures_it(tmp_path: Path) -> None:
+    backend = HelperBackend(tmp_path / "nothing")
+    for call in (backend.open(), backend.banned(), backend.ban([Element(NET, 60)])):
+        with pytest.raises(BackendError, match="no firewall helper serves .*nothing; this starts zward with one"):
+            await call
+    await backend.close()
+
+
+@pytest.mark.asyncio
+async def test_a_socket_of_another_user_says_whose_it_must_be(stand_in: StandIn) -> None:
+    stand_in.path.chmod(0o600)
+    if os.geteuid() != 0:
+        pytest.skip("another user can be played by root alone")
+    for parent in stand_in.path.parents[:3]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(BackendError, match="is not for this user"):
+            await HelperBackend(stand_in.path).open()
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.asyncio
+async def test_a_call_reaches_the_helper_by_itself_and_opens_first(stand_in: StandIn) -> None:
+    backend = HelperBackend(stand_in.path)
     assert await backend.banned() == {}
+    assert stand_in.ops() == [Op.OPEN, Op.BANNED]
     await backend.close()
-    with pytest.raises(BackendError, match="not running"):
-        await backend.banned()
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("prefix", [("false",), stand_in(BABBLES), ("/nonexistent",)])
-async def test_a_helper_that_does_not_start_is_an_error_at_open(prefix: tuple[str, ...]) -> None:
-    backend = HelperBackend(prefix)
-    with pytest.raises((BackendError, OSError)):
-        await backend.open()
-    assert backend.pid is None
+    assert await backend.banned() == {}
+    assert (stand_in.ops()[2:], backend.reconnects) == ([Op.OPEN, Op.BANNED], 1)
     await backend.close()
 
 
 @pytest.mark.asyncio
-async def test_a_helper_that_does_not_answer_is_killed_and_started_again() -> None:
-    backend = HelperBackend(stand_in(ANSWERS_OPEN_ONLY), call_limit=0.5)
-    await backend.open()
-    first = backend.pid
+async def test_opening_again_is_a_request_and_no_new_connection(talking: HelperBackend, stand_in: StandIn) -> None:
+    await talking.open()
+    assert (stand_in.ops(), talking.reconnects) == ([Op.OPEN, Op.OPEN], 0)
+
+
+@pytest.mark.asyncio
+async def test_a_helper_that_does_not_answer_is_an_error_after_the_limit_and_asked_again_later(
+    talking: HelperBackend, stand_in: StandIn
+) -> None:
+    stand_in.answer = lambda request: []
     with pytest.raises(BackendError, match=r"did not answer within 0\.5 s"):
-        await backend.ban([Element(NET, 60)])
-    await started_again(backend)
-    assert backend.pid != first
-    await backend.close()
+        await talking.ban([Element(NET, 60)])
+    stand_in.answer = lambda request: [Reply(Status.OK, request.sequence)]
+    assert await talking.ban([Element(NET, 60)]) == []
 
 
 @pytest.mark.asyncio
-async def test_the_loop_goes_on_while_the_helper_is_silent() -> None:
-    backend = HelperBackend(stand_in(ANSWERS_OPEN_ONLY), call_limit=0.5)
-    await backend.open()
-    asked = asyncio.create_task(backend.ban([Element(NET, 60)]))
+async def test_the_loop_goes_on_while_the_helper_is_silent(talking: HelperBackend, stand_in: StandIn) -> None:
+    stand_in.answer = lambda request: []
+    asked = asyncio.create_task(talking.ban([Element(NET, 60)]))
     turns = 0
     while not asked.done():
         turns += 1
@@ -92,135 +191,272 @@ async def test_the_loop_goes_on_while_the_helper_is_silent() -> None:
     with pytest.raises(BackendError):
         await asked
     assert turns > 50
-    await backend.close()
 
 
 @pytest.mark.asyncio
-async def test_a_helper_that_cannot_come_back_leaves_an_error_and_closes_cleanly(
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_helper_that_left_is_found_again_and_asked_once_more_with_the_allow_list(
+    talking: HelperBackend, stand_in: StandIn
 ) -> None:
-    monkeypatch.setattr(client, "RESTART_PAUSE", 0.01)
-    backend = HelperBackend(stand_in(ANSWERS))
-    await backend.open()
-    backend._command = ("/nonexistent",)
-    assert backend.pid
-    os.kill(backend.pid, signal.SIGKILL)
-    while backend.pid:
-        await asyncio.sleep(0.01)
-    with pytest.raises(BackendError):
-        await backend.banned()
-    await backend.close()
+    await talking.allow([NET])
+    leaving = [True]
+
+    def leave_once(request: Request) -> list[Reply] | None:
+        return None if leaving and leaving.pop() else [Reply(Status.OK, request.sequence)]
+
+    stand_in.answer = leave_once
+    assert await talking.ban([Element(NET, 60)]) == []
+    assert stand_in.ops() == [Op.OPEN, Op.ALLOW, Op.BAN, Op.OPEN, Op.ALLOW, Op.BAN]
+    assert stand_in.asked[4].elements == (Element(NET, 0),)
+    assert talking.reconnects == 1
 
 
-@pytest_asyncio.fixture
-async def namespace() -> AsyncIterator[Namespace]:
+@pytest.mark.asyncio
+async def test_a_helper_that_always_leaves_is_an_error_in_the_end(talking: HelperBackend, stand_in: StandIn) -> None:
+    stand_in.answer = lambda request: None
+    for call in (talking.ban([Element(NET, 60)]), talking.open()):
+        with pytest.raises(BackendError, match="gone"):
+            await call
+    assert len(stand_in.asked) == 1 + 2 * client.TRIES
+
+
+@pytest.mark.asyncio
+async def test_a_helper_that_babbles_is_an_error(talking: HelperBackend, stand_in: StandIn) -> None:
+    stand_in.answer = lambda request: [b"babble"]  # type: ignore[list-item]
+    with pytest.raises(BackendError, match="another language"):
+        await talking.dropped()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("reply", "error", "net"),
+    [
+        (Reply(Status.NOT_PERMITTED, 0, text="CAP_NET_ADMIN"), NotPermitted, None),
+        (Reply(Status.FAILED, 0, [Element(NET, 0)], text="refused"), BackendError, NET),
+        (Reply(Status.MALFORMED, 0, text="what?"), BackendError, None),
+    ],
+    ids=["not permitted", "failed", "malformed"],
+)
+async def test_a_refusal_is_an_error_in_the_helpers_words(
+    talking: HelperBackend, stand_in: StandIn, reply: Reply, error: type[BackendError], net: Net | None
+) -> None:
+    stand_in.answer = answering(Op.BAN, reply)
+    with pytest.raises(error, match=reply.text.replace("?", r"\?")) as caught:
+        await talking.ban([Element(NET, 60)])
+    assert (type(caught.value), caught.value.net) == (error, net)
+
+
+@pytest.mark.asyncio
+async def test_what_the_helper_says_to_a_second_client_is_heard(talking: HelperBackend, stand_in: StandIn) -> None:
+    stand_in.answer = lambda request: [Reply(Status.FAILED, 0, text="another zward (pid 7) is connected")]
+    await talking.close()
+    with pytest.raises(BackendError, match="pid 7"):
+        await talking.open()
+
+
+@pytest.mark.asyncio
+async def test_the_answer_to_a_cancelled_call_is_nobodys(talking: HelperBackend, stand_in: StandIn) -> None:
+    held: list[Request] = []
+
+    def hold(request: Request) -> list[Reply]:
+        held.append(request)
+        late = [Reply(Status.FAILED, each.sequence, text="late") for each in held[:-1]]
+        return [] if len(held) == 1 else [*late, Reply(Status.OK, request.sequence)]
+
+    stand_in.answer = hold
+    asked = asyncio.create_task(talking.ban([Element(NET, 60)]))
+    while not held:
+        await asyncio.sleep(0.001)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert await talking.ban([Element(NET, 60)]) == []
+
+
+@pytest.mark.asyncio
+async def test_what_is_larger_than_a_request_is_cut_and_time_is_kept_within_the_record(
+    talking: HelperBackend, stand_in: StandIn
+) -> None:
+    nets = [Net(number.to_bytes(4, "big"), 32) for number in range(MAX_BATCH + 1)]
+    await talking.ban(
+        [Element(net, seconds) for net, seconds in zip(nets, [10**12, -5, *[60] * MAX_BATCH], strict=False)]
+    )
+    await talking.unban(nets)
+    await talking.favour([Element(net, 60) for net in nets])
+    await talking.seen(nets)
+    for op, size in ((Op.BAN, MAX_BATCH), (Op.UNBAN, MAX_BATCH), (Op.FAVOUR, MAX_BATCH), (Op.SEEN, MAX_SOURCES)):
+        requests: dict[int, list[Element]] = {}
+        for request in stand_in.asked:
+            if request.op is op:
+                requests.setdefault(request.sequence, []).extend(request.elements)
+        assert [element.net for part in requests.values() for element in part] == nets
+        assert max(map(len, requests.values())) == size
+    first, second = next(request for request in stand_in.asked if request.op is Op.BAN).elements[:2]
+    assert (first.seconds, second.seconds) == (LONGEST_BAN + 1, 0)
+
+
+@pytest.mark.asyncio
+async def test_every_answer_is_put_into_the_backends_words(talking: HelperBackend, stand_in: StandIn) -> None:
+    other = parse_network("198.51.100.0/24")
+    stand_in.answer = answering(Op.BAN, Reply(Status.OK, 0, [Element(NET, Refusal.OWN)]))
+    assert await talking.ban([Element(NET, 60)]) == [Refused(NET, Refusal.OWN.words)]
+    listing = (
+        Reply(Status.OK, 0, [Element(NET, 60, Scope.LOGIN)], more=True),
+        Reply(Status.OK, 0, [Element(other, FOREVER)]),
+    )
+    stand_in.answer = answering(Op.BANNED, *listing)
+    assert await talking.banned() == {Place(NET, Scope.LOGIN): 60.0, Place(other): float("inf")}
+    stand_in.answer = answering(Op.UNBAN, *listing)
+    assert await talking.unban([NET]) == [NET, other]
+    stand_in.answer = answering(Op.SEEN, *listing)
+    assert await talking.seen([NET, other]) == {NET, other}
+    stand_in.answer = answering(Op.DROPPED, Reply(Status.OK, 0, counts=[Count(25, 2, 6, 3, 2**50)]))
+    assert await talking.dropped() == {Drop(25, Scope.SMTP_IN, 6): Dropped(3, 2**50)}
+    figures = [Count(number, 0, 0, figure, 0) for number, figure in enumerate((1, 2, 3))]
+    stand_in.answer = answering(Op.HEALTH, Reply(Status.OK, 0, counts=figures, text="look"))
+    assert await talking.health() == Health(1, 2, 3, "look")
+    sampled = (Reply(Status.OK, 0, text="1.500 203.0.113.9 25 PSH,ACK -", more=True), Reply(Status.OK, 0))
+    stand_in.answer = answering(Op.SAMPLES, *sampled)
+    assert await talking.samples() == [SampledDrop(1.5, "203.0.113.9", 25, "PSH,ACK", "-")]
+
+
+# With the helper itself
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
     require_kernel()
     with network() as made:
         yield made.namespace("client")
 
 
+@pytest.fixture
+def running(namespace: Namespace, tmp_path: Path) -> Iterator[Helper]:
+    with helper(namespace, tmp_path) as made:
+        yield made
+
+
 @pytest_asyncio.fixture
-async def backend(namespace: Namespace) -> AsyncIterator[HelperBackend]:
-    made = HelperBackend(namespace.prefix)
+async def backend(running: Helper) -> AsyncIterator[HelperBackend]:
+    made = HelperBackend(running.socket)
     await made.open()
     yield made
     await made.close()
 
 
+def many(count: int, first: int = 0x0B00_0000) -> list[Element]:
+    return [Element(Net((first + number).to_bytes(4, "big"), 32), HOUR) for number in range(count)]
+
+
 @pytest.mark.kernel
 @pytest.mark.asyncio
-async def test_kill_9_of_the_helper_keeps_every_ban_and_a_new_one_serves(backend: HelperBackend) -> None:
+async def test_kill_9_of_the_helper_keeps_every_ban_and_the_next_call_finds_a_new_one(
+    backend: HelperBackend, running: Helper
+) -> None:
     await backend.allow([parse_network("198.51.100.9")])
-    await backend.ban([Element(NET, 3600)])
-    killed = backend.pid
-    assert killed
-    os.kill(killed, signal.SIGKILL)
-    await started_again(backend)
-    assert backend.pid != killed
-    assert set(await backend.banned()) == {NET}
-    refused = await backend.ban([Element(parse_network("198.51.100.9"), 60)])
-    assert [each.reason for each in refused] == ["it overlaps the allow list"]
-
-
-@pytest.mark.kernel
-@pytest.mark.asyncio
-async def test_a_call_in_flight_when_the_helper_dies_is_an_error_and_not_a_wait(
-    backend: HelperBackend,
-) -> None:
-    assert backend.pid
-    os.kill(backend.pid, signal.SIGSTOP)
-    asked = asyncio.create_task(backend.ban([Element(NET, 60)]))
+    await backend.ban([Element(NET, HOUR)])
+    running.kill()
+    asked = asyncio.create_task(backend.ban([Element(parse_network("198.51.100.9"), 60)]))
     await asyncio.sleep(0)
-    os.kill(backend.pid, signal.SIGKILL)
-    with pytest.raises(BackendError, match="gone"):
-        await asked
+    running.start()
+    assert [each.reason for each in await asked] == ["it overlaps the allow list"]
+    assert set(await backend.banned()) == {Place(NET)}
+    assert backend.reconnects == 1
 
 
 @pytest.mark.kernel
 @pytest.mark.asyncio
-async def test_close_ends_the_helper_and_the_kernel_keeps_the_bans(
-    backend: HelperBackend, namespace: Namespace
+async def test_a_call_in_flight_when_the_helper_dies_is_carried_out_by_the_next_one(
+    backend: HelperBackend, running: Helper
 ) -> None:
-    await backend.ban([Element(NET, 3600)])
-    assert backend.pid
-    ended = backend.pid
-    await backend.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(ended, 0)
+    os.kill(running.pid, signal.SIGSTOP)
+    asked = asyncio.create_task(backend.ban([Element(NET, HOUR)]))
+    await asyncio.sleep(0)
+    running.kill()
+    running.start()
+    assert await asked == []
+    assert set(await backend.banned()) == {Place(NET)}
+
+
+@pytest.mark.kernel
+@pytest.mark.asyncio
+async def test_a_stopped_helper_leaves_the_bans_and_a_new_one_takes_them_over(
+    backend: HelperBackend, running: Helper, namespace: Namespace
+) -> None:
+    await backend.ban([Element(NET, HOUR), Element(NET, HOUR, Scope.LOGIN)])
+    running.stop()
     assert str(NET) in namespace.run("nft", "list", "set", "inet", "zward", "ban4")
-    await backend.open()
-    assert set(await backend.banned()) == {NET}
+    running.start()
+    assert set(await backend.banned()) == {Place(NET), Place(NET, Scope.LOGIN)}
 
 
 @pytest.mark.kernel
 @pytest.mark.asyncio
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "a stopped service"])
-async def test_a_signal_to_the_whole_group_does_not_end_the_helper(
-    backend: HelperBackend, number: signal.Signals
-) -> None:
-    assert backend.pid
-    os.kill(backend.pid, number)
+async def test_ctrl_c_does_not_end_the_helper(backend: HelperBackend, running: Helper) -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        os.kill(running.pid, number)
     assert await backend.ban([Element(NET, 60)]) == []
-    assert backend.restarts == 0
+    assert backend.reconnects == 0
 
 
 @pytest.mark.kernel
 @pytest.mark.asyncio
-async def test_a_cancelled_call_does_not_disturb_the_next_one(backend: HelperBackend) -> None:
-    many = [Element(Net((0x0B000000 + n).to_bytes(4, "big"), 32), 60) for n in range(6_000)]
+async def test_cancelled_calls_do_not_disturb_the_next_ones(backend: HelperBackend) -> None:
+    batch = many(6_000)
     for turns in range(1, 16):
-        asked = asyncio.create_task(backend.ban(many))
+        asked = asyncio.create_task(backend.ban(batch))
         for _ in range(turns):
             await asyncio.sleep(0)
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked
-        one = Element(Net(bytes([198, 51, 100, turns]), 32), 3600)
-        assert await backend.ban([one]) == []
-    await backend.unban([element.net for element in many])
+        assert await backend.ban([Element(Net(bytes([198, 51, 100, turns]), 32), HOUR)]) == []
+    await backend.unban([element.net for element in batch])
     assert len(await backend.banned()) == 15
 
 
 @pytest.mark.kernel
 @pytest.mark.asyncio
-async def test_more_than_one_batch_goes_in_whole(backend: HelperBackend) -> None:
-    many = [Element(Net((0x0B000000 + n).to_bytes(4, "big"), 32), 3600) for n in range(40_000)]
+async def test_more_than_one_batch_goes_in_whole_and_comes_out_whole(backend: HelperBackend) -> None:
+    batch = many(40_000)
     bad = [Element(parse_network("127.0.0.1"), 60)]
-    assert [each.net for each in await backend.ban([*many, *bad])] == [bad[0].net]
+    assert [each.net for each in await backend.ban([*batch, *bad])] == [bad[0].net]
     assert len(await backend.banned()) == 40_000
+    assert await backend.unban([element.net for element in batch]) == [element.net for element in batch]
+    assert await backend.banned() == {}
+    assert await backend.health() == Health()
 
 
 @pytest.mark.kernel
 @pytest.mark.asyncio
-async def test_without_cap_net_admin_open_says_what_is_missing(namespace: Namespace) -> None:
-    backend = HelperBackend((*namespace.prefix, "setpriv", "--bounding-set=-net_admin"))
-    with pytest.raises(NotPermitted, match="CAP_NET_ADMIN"):
-        await backend.open()
+async def test_calls_at_once_are_answered_each_with_its_own(backend: HelperBackend) -> None:
+    batches = [many(100, first << 24) for first in range(20, 40)]
+    answers = await asyncio.gather(*(backend.ban(batch) for batch in batches), backend.dropped(), backend.banned())
+    assert answers[:20] == [[]] * 20
+    assert answers[20] == dict.fromkeys(DROPS, Dropped(0, 0))
+    assert len(await backend.banned()) == 2000
 
 
 @pytest.mark.kernel
 @pytest.mark.asyncio
-async def test_a_helper_whose_parent_is_another_refuses_to_serve(namespace: Namespace) -> None:
-    backend = HelperBackend((*namespace.prefix, "sh", "-c", '"$@"; exit $?', "sh"))
-    with pytest.raises(BackendError, match="gone"):
-        await backend.open()
+async def test_what_root_never_bans_is_refused_whatever_the_receiver_allows(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    with helper(namespace, tmp_path, Orders(frozenset([NET]))) as running:
+        backend = HelperBackend(running.socket)
+        await backend.allow([])
+        assert [each.net for each in await backend.ban([Element(NET, 60)])] == [NET]
+        await backend.close()
+
+
+@pytest.mark.kernel
+def test_without_cap_net_admin_the_helper_ends_and_says_what_is_missing(namespace: Namespace, tmp_path: Path) -> None:
+    command = (sys.executable, "-I", "-m", "appliance.firewall.helper", "--directory", str(tmp_path), "--receiver", "0")
+    done = subprocess.run(
+        [*namespace.prefix, "setpriv", "--bounding-set=-net_admin", *command],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, "CAP_NET_ADMIN" in done.stderr) == (1, True)
+    assert "Traceback" not in done.stderr

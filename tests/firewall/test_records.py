@@ -8,8 +8,10 @@ from appliance.address import Net
 from appliance.firewall.backend import Element
 from appliance.firewall.records import (
     ELEMENTS_IN_PACKET,
+    FOREVER,
     MAX_PACKET,
     MAX_TEXT,
+    Count,
     Malformed,
     Op,
     Reply,
@@ -21,25 +23,30 @@ from appliance.firewall.records import (
     unpack_reply,
     unpack_request,
 )
+from appliance.model import BAN_SCOPES, Scope
 
 SEQUENCES = st.integers(0, 0xFFFF_FFFF)
+BIG = st.integers(0, 2**64 - 1)
+BYTE = st.integers(0, 255)
 
 
 @st.composite
 def elements(draw: st.DrawFn) -> Element:
     width = draw(st.sampled_from([4, 16]))
     packed = draw(st.binary(min_size=width, max_size=width))
-    return Element(Net(packed, draw(st.integers(0, width * 8))), draw(SEQUENCES))
+    net = Net(packed, draw(st.integers(0, width * 8)))
+    return Element(net, draw(SEQUENCES), draw(st.sampled_from(BAN_SCOPES)))
 
 
 ELEMENTS = st.lists(elements(), max_size=20).map(tuple)
+COUNTS = st.lists(st.builds(Count, st.integers(0, 65_535), BYTE, BYTE, BIG, BIG), max_size=45).map(tuple)
 REQUESTS = st.builds(Request, st.sampled_from(Op), SEQUENCES, ELEMENTS, st.booleans())
 REPLIES = st.builds(
     Reply,
     st.sampled_from(Status),
     SEQUENCES,
     ELEMENTS,
-    st.dictionaries(st.integers(0, 65_535), st.integers(0, 2**64 - 1), max_size=12),
+    COUNTS,
     st.text(st.characters(max_codepoint=127), max_size=MAX_TEXT),
     st.booleans(),
 )
@@ -66,12 +73,17 @@ def test_any_bytes_are_read_or_malformed(packet: bytes) -> None:
 @given(REQUESTS, st.data())
 def test_a_changed_byte_is_malformed_or_a_packet_that_packs_to_itself(request_: Request, data: st.DataObject) -> None:
     packet = bytearray(pack_request(request_))
-    packet[data.draw(st.integers(0, len(packet) - 1))] = data.draw(st.integers(0, 255))
+    packet[data.draw(st.integers(0, len(packet) - 1))] = data.draw(BYTE)
     try:
         found = unpack_request(bytes(packet))
     except Malformed:
         return
-    assert pack_request(found)[4:] == packet[4:]  # the fourth byte is padding
+    assert without_padding(pack_request(found)) == without_padding(bytes(packet))
+
+
+def without_padding(packet: bytes) -> bytes:
+    """The fourth byte of the header and of each element (24 bytes from the 12th on) means nothing."""
+    return bytes(byte for at, byte in enumerate(packet) if at != 3 and not (at >= 12 and (at - 12) % 24 == 3))
 
 
 def test_a_full_packet_holds_as_many_elements_as_it_says() -> None:
@@ -100,14 +112,29 @@ PACKET = pack_request(ONE)
         PACKET[:-1],
         PACKET + b"x",
         PACKET + bytes(MAX_PACKET),
-        b"\x02" + PACKET[1:],
+        b"\x01" + PACKET[1:],
         PACKET[:1] + b"\x63" + PACKET[2:],
         PACKET[:2] + b"\x02" + PACKET[3:],
         PACKET[:12] + b"\x05" + PACKET[13:],
         PACKET[:13] + b"\x21" + PACKET[14:],
-        PACKET[:18] + b"\x01" + PACKET[19:],
+        PACKET[:14] + b"\x03" + PACKET[15:],
+        PACKET[:20] + b"\x01" + PACKET[21:],
+        PACKET[:10] + b"\x00\x01" + PACKET[12:] + bytes(20),
     ],
-    ids=["empty", "short", "text", "long", "version", "operation", "more", "family", "prefix", "padding"],
+    ids=(
+        "empty",
+        "short",
+        "text",
+        "long",
+        "version",
+        "operation",
+        "more",
+        "family",
+        "prefix",
+        "scope",
+        "padding",
+        "counts",
+    ),
 )
 def test_what_is_not_exactly_a_record_is_malformed(packet: bytes) -> None:
     with pytest.raises(Malformed):
@@ -120,6 +147,13 @@ def test_a_malformed_packet_still_tells_its_sequence() -> None:
     assert caught.value.sequence == 7
 
 
+def test_the_widest_reply_fits_and_the_longest_time_travels() -> None:
+    counts = [Count(65_535, 2, 6, 2**64 - 1, 2**64 - 1)] * 44
+    elements_ = [Element(Net(bytes(16), 128), FOREVER, Scope.SMTP_IN)] * 1000
+    reply = Reply(Status.OK, 1, tuple(elements_), tuple(counts), "x" * MAX_TEXT)
+    assert unpack_reply(pack_reply(reply)) == reply
+
+
 def test_a_long_text_is_cut_and_never_breaks_the_packet() -> None:
     assert unpack_reply(pack_reply(Reply(Status.FAILED, 1, text="é" + "x" * 9000))).text == "?" + "x" * (MAX_TEXT - 1)
 
@@ -127,3 +161,9 @@ def test_a_long_text_is_cut_and_never_breaks_the_packet() -> None:
 def test_a_reply_whose_text_is_not_ascii_is_malformed() -> None:
     with pytest.raises(Malformed, match="ASCII"):
         unpack_reply(pack_reply(Reply(Status.OK, 1)) + b"\xff")
+
+
+def test_a_reply_of_an_unknown_status_is_malformed() -> None:
+    packet = pack_reply(Reply(Status.OK, 1))
+    with pytest.raises(Malformed, match="no status 99"):
+        unpack_reply(packet[:1] + b"\x63" + packet[2:])

@@ -88,7 +88,7 @@ def test_sessions_side_by_side_are_not_mixed_up():
 def test_all_lines_of_an_attempt_over_smtp_are_one_proved_attempt():
     attempts = joined([event for event in smtp_attempt(0) if event.source])
 
-    assert [(each.points, each.proved, each.account) for each in attempts] == [(1, 1, ANA)]
+    assert [(each.points, each.strong, each.account) for each in attempts] == [(1, 1, ANA)]
 
 
 def test_line_worth_more_adds_only_the_difference():
@@ -143,7 +143,7 @@ bursts = st.lists(
 @given(bursts.flatmap(lambda burst: st.tuples(st.just(burst), st.permutations(burst))))
 def test_attempts_points_and_proof_do_not_depend_on_the_order_of_a_burst(orders):
     first, second = (
-        (len(each), sum(a.points for a in each), sum(a.proved for a in each)) for each in map(joined, orders)
+        (len(each), sum(a.points for a in each), sum(a.strong for a in each)) for each in map(joined, orders)
     )
 
     assert first == second

@@ -6,7 +6,7 @@ from story import address, nets
 
 from appliance.address import Net
 from appliance.judge.bans import OPERATOR, Bans, Ladder
-from appliance.model import Ban
+from appliance.model import Ban, Scope
 
 SOURCE = address("203.0.113.9")
 AROUND = next(iter(nets("203.0.113.0/24").networks))
@@ -50,6 +50,45 @@ def test_shorter_ban_does_not_replace_a_longer_one():
     bans.add(ban(until=50.0))
 
     assert bans.covering(SOURCE, 60.0) == ban(until=100.0)
+
+
+def test_a_ban_gives_way_to_a_shorter_one_of_ports_that_it_leaves_open():
+    bans = Bans(b"seed")
+    bans.add(ban(until=100.0, scope=Scope.LOGIN))
+    bans.add(ban(until=50.0, scope=Scope.SMTP_IN))
+
+    assert bans.in_force(0.0) == [ban(until=50.0, scope=Scope.SMTP_IN)]
+    assert bans.in_force(60.0) == []
+
+
+def test_a_ban_of_every_port_stays_beside_a_shorter_one_of_some_and_gives_way_to_a_longer_one():
+    bans = Bans(b"seed")
+    bans.add(ban(until=100.0))
+    bans.add(ban(until=50.0, scope=Scope.LOGIN))
+    assert bans.in_force(0.0) == [ban(until=100.0)]
+
+    bans.add(ban(until=200.0, scope=Scope.LOGIN))
+    assert bans.in_force(0.0) == [ban(until=200.0, scope=Scope.LOGIN)]
+
+
+def test_who_is_kept_out_of_some_ports_is_not_kept_out_of_the_others():
+    bans = Bans(b"seed")
+    bans.add(ban(until=100.0, scope=Scope.SMTP_IN))
+    bans.add(ban(AROUND, until=50.0))
+
+    assert bans.covering(SOURCE, 0.0) == ban(until=100.0, scope=Scope.SMTP_IN)
+    assert bans.covering(SOURCE, 0.0, Scope.LOGIN) == ban(AROUND, until=50.0)
+    assert bans.covering(SOURCE, 60.0, Scope.LOGIN) is None
+
+
+def test_bans_are_counted_by_family_and_width_while_they_are_in_force():
+    bans = Bans(b"seed")
+    for text, until in (("203.0.113.9", 50.0), ("203.0.113.10", 100.0), ("2001:db8::/64", 100.0)):
+        bans.add(ban(next(iter(nets(text).networks)), until))
+
+    assert bans.counted(0.0) == {(4, 32): 2, (6, 64): 1}
+    assert bans.counted(60.0) == {(4, 32): 1, (6, 64): 1}
+    assert bans.counted(100.0) == {}
 
 
 def test_longer_ban_outlives_the_end_of_the_one_it_replaced():

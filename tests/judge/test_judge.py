@@ -4,15 +4,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from story import ANA, BOB, ENFORCE, SOURCE, START, Story, address, line, nets
 
-from appliance.judge.policy import Policy
+from appliance.address import source_of
+from appliance.judge.detect.guessing import Guessing
+from appliance.judge.detect.slow_guessing import SlowGuessing
+from appliance.judge.policy import POINTS, Policy
 from appliance.model import Ban, Banned, Evidence, Mode, Outcome, Protocol, Spared, Watched
+
+SOURCES = (SOURCE, "203.0.113.10", "2001:db8::7")
 
 events = st.builds(
     line,
     st.floats(0, 7200),
     rule=st.sampled_from(("audit-a", "audit-b", "mailbox-a", "postfix-a", "nginx-a")),
     outcome=st.sampled_from(Outcome),
-    source=st.sampled_from((SOURCE, "203.0.113.10", "2001:db8::7", None)),
+    source=st.sampled_from((*SOURCES, None)),
     account=st.sampled_from((ANA, BOB, None)),
     protocol=st.sampled_from((Protocol.IMAP, Protocol.SMTP)),
     evidence=st.sampled_from(Evidence),
@@ -38,10 +43,55 @@ def test_forged_lines_alone_never_ban_whatever_they_say(told):
     assert Story().bans(told) == []
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.lists(events.map(lambda event: replace(event, evidence=Evidence.WEAK)), max_size=40), st.integers(0, 40))
+def test_forged_lines_never_ban_a_source_because_others_are_proved(told, when):
+    story = Story()
+    bans = story.bans(told[:when])
+    story.proves("203.0.113.10", "2001:db8::7")
+
+    bans += story.bans(told[when:])
+
+    assert {str(each.ban.net) for each in bans} <= {"203.0.113.10", "2001:db8::/64"}
+
+
+@settings(max_examples=150, deadline=None)
+@given(stories, st.booleans())
+def test_without_proof_forged_lines_never_ban_whom_doubled_strong_evidence_does_not(told, sees_traffic):
+    """The lowest limit by default is 5 accounts: one strong line doubled, unknown names double again, makes 4."""
+    strong = [event for event in told if event.evidence is Evidence.STRONG]
+    story = Story(Policy(mode=Mode.ENFORCE, sees_traffic=sees_traffic))
+
+    bans = {each.ban.net for each in story.bans(told)}
+
+    for net in bans:
+        seen = [event for event in strong if event.source is not None and source_of(event.source) == net]
+        assert sum(POINTS.get(event.outcome, 0) * event.count for event in seen) >= 2
+
+
 @settings(max_examples=100, deadline=None)
 @given(stories)
-def test_every_reason_prints_on_one_line(told):
+def test_weak_lines_of_proved_sources_ban_just_as_strong_ones_do(told):
+    in_points = replace(ENFORCE, detectors=(Guessing(), SlowGuessing()))
+    proved, trusted = Story(in_points), Story(in_points)
+    weak_bans, strong_bans = [], []
+
+    for event in (each for each in told if each.outcome is not Outcome.SUCCESS):
+        proved.proves(*SOURCES, at=max(event.time, proved.now) - START)
+        weak_bans += proved.bans([replace(event, evidence=Evidence.WEAK)])
+        strong_bans += trusted.bans([replace(event, evidence=Evidence.STRONG)])
+
+    assert [(each.source, each.detector) for each in weak_bans] == [
+        (each.source, each.detector) for each in strong_bans
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(stories, st.booleans())
+def test_every_reason_prints_on_one_line(told, is_proved):
     story = Story()
+    if is_proved:
+        story.proves(*SOURCES)
 
     for event in told:
         verdicts = story.tells(event)

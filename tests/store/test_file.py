@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from appliance.address import Net, parse_network
-from appliance.model import Ban
+from appliance.model import Ban, Scope
+from appliance.store.file import MIGRATIONS
 from appliance.store.store import Store, StoreError
 
 NOW = 1_700_000_000.0
@@ -103,7 +104,7 @@ async def test_a_second_damaged_file_in_one_second_does_not_replace_the_first(pa
 @pytest.mark.parametrize(
     ("script", "fault"),
     [
-        ("PRAGMA user_version = 99", "of version 99; this zward knows versions up to 1"),
+        ("PRAGMA user_version = 99", "of version 99; this zward knows versions up to 2"),
         ("CREATE TABLE mail (id INTEGER)", "a database of some other program"),
     ],
 )
@@ -120,6 +121,25 @@ async def test_a_database_that_is_not_ours_is_left_alone(path: Path, script: str
     assert str(raised.value) == f"{path}: {fault}"
     assert content_of(path) == before
     assert list(path.parent.glob("*.corrupt-*")) == []
+
+
+@pytest.mark.asyncio
+async def test_bans_of_the_first_version_close_every_port(path: Path) -> None:
+    path.parent.mkdir()
+    old = sqlite3.connect(path)
+    old.executescript(MIGRATIONS[0] + "PRAGMA user_version = 1")
+    columns = (HOST.packed + b"\x20", NOW, NOW + 1800, "guessing", "6 of 6 points in 30 min", 2)
+    old.execute("INSERT INTO bans (net, since, until, detector, reason, step) VALUES (?, ?, ?, ?, ?, ?)", columns)
+    old.commit()
+    old.close()
+
+    async with opened(path) as store:
+        (standing,) = await store.bans_in_force(NOW)
+        await store.add_bans([ban(SITE)])
+
+    assert (standing.net, standing.step, standing.scope) == (HOST, 2, Scope.ALL)
+    async with opened(path) as store:
+        assert len(await store.bans_in_force(NOW)) == 2
 
 
 WRITER = """

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from appliance.address import Net, parse_network
-from appliance.model import Ban
+from appliance.model import Ban, Scope
 from appliance.store.store import Act, Allowed, Lift, Store
 
 NOW = 1_700_000_000.0
@@ -54,6 +55,31 @@ async def test_bans_are_there_after_a_restart(path: Path) -> None:
     async with opened(path) as store:
         assert await store.bans_in_force(NOW) == [ban(step=3)]
         assert store.quarantined is None
+
+
+@pytest.mark.asyncio
+async def test_a_ban_keeps_its_scope_over_a_restart_and_when_it_is_lifted(path: Path) -> None:
+    narrow = replace(ban(), scope=Scope.SMTP_IN)
+    async with opened(path) as store:
+        await store.add_bans([narrow])
+
+    async with opened(path) as store:
+        assert await store.bans_in_force(NOW) == [narrow]
+        assert await store.history(NOW) == [narrow]
+        await store.lift([HOST], NOW + 60, "ana", "the office")
+        (past,) = await store.verdicts(HOST)
+        assert (past.ban, past.lift) == (narrow, Lift(NOW + 60, "ana", "the office"))
+        assert await store.bans_in_force(NOW + 61) == []
+
+
+@pytest.mark.asyncio
+async def test_history_is_told_as_it_was_decided_though_a_clock_was_set_back(path: Path) -> None:
+    wide, narrow = ban(seconds=60), replace(ban(since=NOW - 3600, seconds=7200), scope=Scope.LOGIN)
+    async with opened(path) as store:
+        await store.add_bans([wide])
+        await store.add_bans([narrow])
+
+        assert await store.history(NOW) == [wide, narrow]
 
 
 @pytest.mark.asyncio

@@ -65,6 +65,8 @@ MALFORMED = {
     "seconds that are no number": BAN | {"seconds": "soon"},
     "seconds that are a list": BAN | {"seconds": []},
     "not a number": BAN | {"seconds": float("nan")},
+    "a scope that no ban has": BAN | {"scope": "web"},
+    "a scope that is no text": BAN | {"scope": ["all"]},
     "for ever": BAN | {"seconds": float("inf")},
     "a negative time": BAN | {"seconds": -1},
 }

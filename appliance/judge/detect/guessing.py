@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from appliance.judge.detector import Case, DetectorMode
+from appliance.judge.detector import Case, DetectorMode, Score
 from appliance.judge.reasons import points_reason
 from appliance.judge.windows import points_within
 
@@ -31,7 +31,7 @@ class Guessing:
     def first_step(self) -> int:
         return 0
 
-    def score(self, case: Case) -> int:
+    def score(self, case: Case) -> Score:
         return points_within(case.attempts, self.within, case.now)
 
     def explain(self, case: Case) -> str:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from appliance.judge.detector import Case, DetectorMode
+from appliance.judge.detector import Case, DetectorMode, Score
 from appliance.judge.reasons import points_reason
 from appliance.judge.windows import points_within
+
+NOTHING = Score(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,8 @@ class SlowGuessing:
     def first_step(self) -> int:
         return 2
 
-    def score(self, case: Case) -> int:
-        return 0 if case.succeeded else points_within(case.attempts, self.within, case.now)
+    def score(self, case: Case) -> Score:
+        return NOTHING if case.succeeded else points_within(case.attempts, self.within, case.now)
 
     def explain(self, case: Case) -> str:
         return points_reason(case, self.score(case), self.limit, self.within, "and no login ever")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from appliance.judge.detector import Case, DetectorMode
+from appliance.judge.detector import Case, DetectorMode, Score
 from appliance.judge.reasons import reason
 from appliance.model import Outcome
 
@@ -31,10 +31,9 @@ class Spraying:
     def first_step(self) -> int:
         return 2
 
-    def score(self, case: Case) -> int:
-        """Accounts named only by weak evidence count up to as many as are proved."""
+    def score(self, case: Case) -> Score:
         since = case.now - self.within
-        accounts, unknown, proved = set(), set(), set()
+        accounts, unknown, strong = set(), set(), set()
         for attempt in reversed(case.attempts):
             if attempt.time <= since:
                 break
@@ -43,10 +42,12 @@ class Spraying:
                 accounts.add(account)
                 if attempt.outcome is Outcome.UNKNOWN_ACCOUNT:
                     unknown.add(account)
-                if attempt.proved:
-                    proved.add(account)
-        return min(len(accounts) + len(unknown), 2 * (len(proved) + len(proved & unknown)))
+                if attempt.strong:
+                    strong.add(account)
+        return Score(len(accounts) + len(unknown), len(strong) + len(strong & unknown))
 
     def explain(self, case: Case) -> str:
-        limit = f"limit {self.limit}, unknown ones count double"
-        return reason(case, f"{self.score(case)} accounts", limit, self.within)
+        score = self.score(case)
+        counted = f"{score.counting(proved=case.proved)} accounts"
+        limited = f"limit {self.limit}, unknown ones count double"
+        return reason(case, counted, limited, self.within, by_proof=score.needs_proof(self.limit))

@@ -23,6 +23,7 @@ mkdir -p /opt/zimbra/log
 mount --bind "$dir/log" /opt/zimbra/log
 echo "127.0.0.1 localhost mbox1.example.com mbox1" >"$dir/hosts"
 mount --bind "$dir/hosts" /etc/hosts
+mount --bind "$dir/sasldb2" /etc/sasldb2
 
 rsyslogd -n -f "$dir/rsyslog.conf" -i "$dir/rsyslogd.pid" &
 until [ -S /dev/log ]; do sleep 0.02; done

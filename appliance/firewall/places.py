@@ -1,0 +1,12 @@
+"""What lies in the firewall directory (`[firewall] directory`). Root's loader writes there, the helper reads."""
+
+SOCKET = "helper.sock"
+"""Where the receiver finds the helper."""
+ORDERS = "orders"
+"""What holds whatever the receiver says: see `orders`."""
+POLICY = "policy.nft"
+"""The gateway's policy as the loader loaded it; absent where there is none."""
+LISTING = "policy.listing"
+"""The policy as the kernel lists it right after that: what it is compared with."""
+LOCK = "loading"
+"""Locked by the loader while it changes the policy: its changes are no drift."""

@@ -1,0 +1,124 @@
+"""A boot: the stored bans are in the kernel before the daemon is up. And what `clear` says while a helper lives."""
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helping import Helper, helper
+from namespaces import network, require_kernel
+from running import COMMAND
+
+from appliance.address import parse_network
+from appliance.config.load import load
+from appliance.model import Ban, Scope
+from appliance.root.rulesets import orders_of
+from appliance.store.store import Store
+
+pytestmark = pytest.mark.kernel
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def helped(tmp_path: Path) -> Iterator[Helper]:
+    """A helper that serves us, with the orders of the configuration beside it."""
+    require_kernel()
+    config = tmp_path / "zward.toml"
+    config.write_text(
+        f'[firewall]\ndirectory = "{tmp_path}"\n[store]\npath = "{tmp_path}/zward.db"\n'
+        '[allow]\nnetworks = ["192.0.2.7"]\n'
+    )
+    with network() as net:
+        where = net.namespace("gateway")
+        with where.entered():
+            orders = orders_of(load(config))
+        with helper(where, tmp_path, orders, receiver=os.getuid()) as running:
+            yield running
+
+
+def zward(running: Helper, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [*running.where.prefix, COMMAND, "firewall", *words, "--config", str(running.directory / "zward.toml")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def store(running: Helper, *bans: Ban, lifted: str = "") -> None:
+    async def write() -> None:
+        opened = await Store.open(running.directory / "zward.db", time.time())
+        await opened.add_bans(bans)
+        if lifted:
+            await opened.lift([parse_network(lifted)], time.time(), "ada", "")
+        await opened.close()
+
+    asyncio.run(write())
+
+
+def ban(net: str, seconds: float, scope: Scope = Scope.ALL) -> Ban:
+    now = time.time()
+    return Ban(parse_network(net), now - HOUR, now + seconds, "guessing", "6 of 6 points in 30 min", scope=scope)
+
+
+def in_set(running: Helper, name: str) -> str:
+    return running.where.run("nft", "list", "set", "inet", "zward", name)
+
+
+def test_bans_in_force_come_back_each_where_it_stood_and_the_others_do_not(helped: Helper) -> None:
+    standing = [ban("203.0.113.9", HOUR), ban("2001:db8:bad:1::/64", HOUR), ban("203.0.113.10", HOUR, Scope.SMTP_IN)]
+    store(helped, *standing, ban("203.0.113.11", -1), ban("203.0.113.12", HOUR), lifted="203.0.113.12")
+
+    done = zward(helped, "restore")
+
+    assert (done.returncode, done.stdout) == (0, "bans in force: 3\n")
+    assert "203.0.113.9 timeout" in in_set(helped, "ban4")
+    assert "203.0.113.1" not in in_set(helped, "ban4").replace("203.0.113.9", "")
+    assert "2001:db8:bad:1::" in in_set(helped, "ban6n")
+    assert "203.0.113.10" in in_set(helped, "ban4_smtp_in")
+
+
+def test_whom_root_has_allowed_since_is_named_and_not_banned(helped: Helper) -> None:
+    store(helped, ban("192.0.2.7", HOUR), ban("203.0.113.9", HOUR))
+
+    done = zward(helped, "restore")
+
+    assert (done.returncode, done.stdout) == (0, "bans in force: 1\n")
+    assert done.stderr.startswith("192.0.2.7 was not banned again: ")
+    assert "192.0.2.7" not in in_set(helped, "ban4")
+
+
+def test_while_a_helper_lives_clear_names_it_and_removes_nothing(helped: Helper) -> None:
+    store(helped, ban("203.0.113.9", HOUR))
+    zward(helped, "restore")
+
+    refused = zward(helped, "clear", "--yes")
+
+    assert refused.returncode == 1
+    assert f"the firewall helper (pid {helped.pid})" in refused.stderr
+    assert "Nothing was removed" in refused.stderr
+    assert "203.0.113.9" in in_set(helped, "ban4")
+    assert helped.orders.exists()
+
+
+@pytest.mark.parametrize("scope", [Scope.ALL, Scope.LOGIN])
+def test_what_the_helper_made_is_what_the_configuration_asks_for(helped: Helper, scope: Scope) -> None:
+    store(helped, ban("203.0.113.9", HOUR), ban("2001:db8:bad:1::/64", HOUR, scope))
+    zward(helped, "restore")
+
+    same = zward(helped, "diff")
+
+    assert (same.returncode, same.stdout) == (0, "the kernel has what the configuration asks for\n"), same.stdout
+
+
+def test_a_table_that_another_socket_owns_is_not_cleared_either(helped: Helper) -> None:
+    store(helped, ban("203.0.113.9", HOUR))
+    zward(helped, "restore")
+    helped.kill()  # its socket is still open here, as it is with a supervisor or in systemd's store
+    owned = "owner" in helped.where.run("nft", "list", "table", "inet", "zward")
+
+    cleared = zward(helped, "clear", "--yes")
+
+    assert cleared.returncode == (1 if owned else 0)
+    assert ("a table that a running helper owns" in cleared.stderr) is owned
+    assert ("Nothing was removed" in cleared.stderr) is owned
