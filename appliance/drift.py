@@ -64,9 +64,13 @@ class DriftWatch:
         """Look and repair, until cancelled."""
         while True:
             await self._look()
-            if monotonic() >= self._due and not self._is_silent:
+            if monotonic() >= self._due and not self._is_silent and not self._would_hinder():
                 await self._compare()
             await asyncio.sleep(HEALTH_EVERY)
+
+    def _would_hinder(self) -> bool:
+        """Whether bans wait, which a listing would delay; but there may always be some."""
+        return self._enforcer.is_behind and monotonic() < self._due + LATER
 
     def silence(self) -> str:
         """That the firewall has not answered for a while, in words; "" while it answers."""

@@ -63,6 +63,11 @@ class Enforcer:
             self._wanted.setdefault(ban.net, Wanted(ban, None))
             self._due.set()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether bans wait for their turn."""
+        return bool(self._wanted)
+
     async def run(self) -> None:
         """Carry out what is wanted, until cancelled."""
         while True:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -13,12 +13,12 @@ from appliance import drift
 from appliance.address import parse_network
 from appliance.drift import DriftWatch
 from appliance.enforcer import Enforcer
-from appliance.firewall.backend import BackendError, Health, Place
+from appliance.firewall.backend import BackendError, Element, Health, Place, Refused
 from appliance.firewall.observe import ObserveBackend
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
 from appliance.metrics import Metrics
-from appliance.model import Mode
+from appliance.model import Ban, Mode
 
 NOW = 1_792_584_000.0
 HOST = parse_network("203.0.113.9")
@@ -31,6 +31,8 @@ class Ill(ObserveBackend):
         super().__init__(lambda: NOW)
         self.is_hanging = False
         self.is_gone = False
+        self.may_ban = asyncio.Event()
+        self.may_ban.set()
         self.fares = Health()
         self.looks = self.listings = 0
 
@@ -41,6 +43,10 @@ class Ill(ObserveBackend):
         if self.is_gone:
             raise BackendError("the helper is gone")
         return self.fares
+
+    async def ban(self, bans: Sequence[Element]) -> list[Refused]:
+        await self.may_ban.wait()
+        return await super().ban(bans)
 
     async def banned(self) -> dict[Place, float]:
         self.listings += 1
@@ -120,6 +126,36 @@ async def test_a_repair_is_told_once_and_the_bans_are_put_back_at_once(monkeypat
             "1 bans differed between the firewall and the book; that is being put right",
         ]
         assert it.watch.health.repairs == 1
+
+
+async def put_back_behind_another(it: World) -> None:
+    """Two bans on their way: one is being carried out, one waits."""
+    it.backend.may_ban.clear()
+    for number in (1, 2):
+        net = parse_network(f"203.0.113.{number}")
+        it.enforcer.put_back([Ban(net, NOW, NOW + 3600, "x", "y")])
+        await it.looks(1)
+
+
+@pytest.mark.asyncio
+async def test_bans_that_wait_for_their_turn_do_not_wait_for_a_listing_too(monkeypatch):
+    async with world(monkeypatch) as it:
+        await put_back_behind_another(it)
+        it.backend.fares = Health(repairs=1)
+        await it.looks(20)
+        assert it.backend.listings == 0
+
+        it.backend.may_ban.set()
+        await it.until(lambda: it.backend.listings == 1)
+
+
+@pytest.mark.asyncio
+async def test_where_bans_always_wait_it_is_compared_all_the_same(monkeypatch):
+    async with world(monkeypatch) as it:
+        monkeypatch.setattr(drift, "LATER", 0.01)
+        await put_back_behind_another(it)
+        it.backend.fares = Health(repairs=1)
+        await it.until(lambda: it.backend.listings == 1)
 
 
 @pytest.mark.asyncio

@@ -5,10 +5,11 @@ write and 0.7 µs to read each (measured), against 3 µs attribute by attribute.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from appliance.firewall.features import Features
 from appliance.firewall.layout import TABLE
-from appliance.firewall.netlink import Message, attribute, attributes, be32, each_attribute, nested, text
+from appliance.firewall.netlink import CREATE, Message, attribute, attributes, be32, each_attribute, nested, text
 from appliance.firewall.records import FOREVER
 
 INET = 1
@@ -70,6 +71,29 @@ def messages(kind: int, flags: int, name: str, packed: Sequence[bytes], each: in
         body = b"".join(packed[start : start + each])
         made.append(Message(kind, flags, INET, head + _HEAD.pack(4 + len(body), _LIST) + body))
     return made
+
+
+def added(entries: Mapping[str, Sequence[tuple[bytes, int]]], flags: int = CREATE) -> list[Message]:
+    """Put these in: (key, seconds) by set."""
+    made: list[Message] = []
+    for name, here in entries.items():
+        made += messages(NEWSETELEM, flags, name, timed(here, len(here[0][0])))
+    return made
+
+
+def written(entries: Mapping[str, Sequence[tuple[bytes, int]]], features: Features) -> list[Message]:
+    """Put these in, whether they are there or not; who is there gets the new time.
+
+    Kernels before 6.12 ignore a new time for an element that is there. So it is taken out first; where that could
+    fail because it is missing (before 6.3), it is put in before.
+    """
+    if features.updates:
+        return added(entries)
+    made: list[Message] = [] if features.destroy else added(entries)
+    for name, here in entries.items():
+        keys = bare((key for key, _ in here), len(here[0][0]))
+        made += messages(DESTROYSETELEM if features.destroy else DELSETELEM, 0, name, keys)
+    return made + added(entries)
 
 
 def emptied(name: str) -> Message:

@@ -46,6 +46,11 @@ GLANCE = 0.25
 """Seconds between two looks at root's orders and at what is to be put back."""
 
 
+SWITCH = 0.0005
+"""Seconds after which the thread that ends sessions lets a ban go first: with Python's own 0.005 one ban in a hundred
+took 9 ms instead of 0.6 (measured)."""
+
+
 class Assembly:
     """Joins the packets of one request. Forgets an unfinished one as soon as another begins."""
 
@@ -211,6 +216,7 @@ def main() -> None:
     listen = given.listen_fd if given.listen_fd is not None else handed.get("helper")
     owner = given.netlink_fd if given.netlink_fd is not None else handed.get("netlink")
 
+    sys.setswitchinterval(SWITCH)
     ending: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: ending.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -13,7 +13,7 @@ from appliance.firewall import elements, layout, tables
 from appliance.firewall.backend import Drop, Dropped, Element
 from appliance.firewall.features import NFTABLES, Features, probed
 from appliance.firewall.limits import BAN_PREFIXES, SET_SIZE
-from appliance.firewall.netlink import CREATE, Message, Netlink, NetlinkError, attributes
+from appliance.firewall.netlink import CREATE, EXCLUSIVE, Message, Netlink, NetlinkError, attributes
 from appliance.firewall.orders import Orders
 from appliance.firewall.ranges import bounds
 from appliance.model import BAN_SCOPES, Scope
@@ -115,11 +115,26 @@ class Kernel:
         if not self._narrow and any(ban.scope is not Scope.ALL for ban in wanted):
             self._look_into_narrow_sets(True)
         try:
-            self.netlink.transact(NFTABLES, self._written(wanted))
+            self._put_in(wanted)
         except NetlinkError as fault:
             if fault.errno != errno.ENFILE:
                 raise self._named(fault, wanted) from fault
             self._squeeze_in(wanted)
+
+    def _put_in(self, bans: Sequence[Element]) -> None:
+        """In one transaction, whether they are there or not. Raises NetlinkError.
+
+        Before Linux 6.3 that takes three changes of each element, and 1.3 s for 100,000; where none is there, one
+        change and 0.3 s (measured). So that is tried first.
+        """
+        if not self._features.destroy:
+            try:
+                self.netlink.transact(NFTABLES, elements.added(_by_set(bans), CREATE | EXCLUSIVE))
+                return
+            except NetlinkError as fault:
+                if fault.errno != errno.EEXIST:
+                    raise
+        self.netlink.transact(NFTABLES, self._written(bans))
 
     def _named(self, fault: NetlinkError, wanted: Sequence[Element]) -> KernelError:
         """Send them once more, one to a message, to learn which one the kernel means.
@@ -139,23 +154,7 @@ class Kernel:
         return KernelError(f"{_words(NetlinkError(number))} ({wanted[index].net})", wanted[index].net)
 
     def _written(self, bans: Iterable[Element]) -> list[Message]:
-        """The messages that put these bans in.
-
-        Kernels before 6.12 ignore a new time for an element that is there. So it is taken out first; where that
-        could fail because it is missing (before 6.3), it is put in before.
-        """
-        made: list[Message] = []
-        for name, entries in _by_set(bans).items():
-            width = layout.WIDTH[layout.PLACE_OF[name][1]] // 8
-            added = elements.messages(elements.NEWSETELEM, CREATE, name, elements.timed(entries, width))
-            if not self._features.updates:
-                keys = elements.bare((key for key, _ in entries), width)
-                if self._features.destroy:
-                    made += elements.messages(elements.DESTROYSETELEM, 0, name, keys)
-                else:
-                    made += added + elements.messages(elements.DELSETELEM, 0, name, keys)
-            made += added
-        return made
+        return elements.written(_by_set(bans), self._features)
 
     def _squeeze_in(self, wanted: Sequence[Element]) -> None:
         """Put these in where a set is full."""
@@ -191,7 +190,8 @@ class Kernel:
             self._look_into_narrow_sets(False)
 
     def _anybody_in_narrow_scopes(self) -> bool:
-        return any(self._listed(name) for name in layout.NARROW_SETS)
+        counts = {name: self._count(name) for name in layout.NARROW_SETS}
+        return any(self._listed(name) if count is None else count for name, count in counts.items())
 
     def _look_into_narrow_sets(self, narrow: bool) -> None:
         self._transact(list(tables.ruled(self._orders, narrow=narrow)))
@@ -286,20 +286,12 @@ class Kernel:
 
     def favour(self, sources: Collection[Element]) -> None:
         """Take these for familiar for their seconds."""
-        made: list[Message] = []
-        for family, width in ((4, 4), (6, 16)):
-            entries = {
-                element.net.widened(layout.SOURCE_PREFIX[family]).packed: element.seconds
-                for element in sources
-                if element.net.family == family
-            }
-            name = f"familiar{family}"
-            if not self._features.updates:
-                keys = elements.bare(entries, width)
-                added = elements.messages(elements.NEWSETELEM, CREATE, name, elements.timed(entries.items(), width))
-                made += added + elements.messages(elements.DELSETELEM, 0, name, keys)
-            made += elements.messages(elements.NEWSETELEM, CREATE, name, elements.timed(entries.items(), width))
-        self._transact(made)
+        entries: dict[str, dict[bytes, int]] = defaultdict(dict)
+        for net, seconds, _ in sources:
+            key = net.widened(layout.SOURCE_PREFIX[net.family]).packed
+            entries[f"familiar{net.family}"][key] = seconds
+        grouped = {name: list(here.items()) for name, here in entries.items()}
+        self._transact(elements.written(grouped, self._features))
 
     def seen(self, sources: Iterable[Net]) -> list[Net]:
         """Which of these sources a mail host answered with data lately."""

@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from e2e import reachable
 from e2e.zward import Zward
@@ -19,7 +17,12 @@ from appliance.firewall.places import SOCKET
 from appliance.model import Ban
 from appliance.store.store import Store
 
-OLDER_KERNEL = Path(__file__).parent / "files/older_kernel.py"
+OLDER_KERNEL = """
+from appliance.firewall import helper, kernel
+kernel.probed = lambda: kernel.Features(persist=False, destroy=False, updates=False)
+helper.main()
+"""
+"""A helper that takes its kernel for one before Linux 6.3, as Debian 12 has it."""
 HOUR = 3600.0
 
 
@@ -69,7 +72,9 @@ def helper_alone(zward: Zward, *, older_kernel: bool = False) -> Iterator[Helper
             netlink = Netlink()
         stack.callback(netlink.close)
         helper = Helper(zward.host.namespace, zward.firewall, listening, netlink, receiver)
-        helper.start(*((sys.executable, str(OLDER_KERNEL)) if older_kernel else ()))
+        if older_kernel:
+            helper.program = ("-c", OLDER_KERNEL)
+        helper.start()
         stack.callback(helper.stop)
         stack.callback(zward.stop)
         yield helper

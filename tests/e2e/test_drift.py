@@ -113,12 +113,10 @@ def test_where_the_table_belongs_to_nobody_every_ban_comes_back(
     assert len(seconds) == BANS
     assert all(0 < left <= 3600 for left in seconds.values()), "a ban must not become permanent"
 
-    for number, harm in enumerate(
-        (
-            ("delete", "table", "inet", "zward"),
-            ("flush", "chain", "inet", "zward", "early"),
-            ("delete", "element", "inet", "zward", "ban4", "{", attacker, "}"),
-        )
+    for harm in (
+        ("delete", "table", "inet", "zward"),
+        ("flush", "chain", "inet", "zward", "early"),
+        ("delete", "element", "inet", "zward", "ban4", "{", attacker, "}"),
     ):
         repairs = older.metric("zward_firewall_repairs_total")
         nft(older, *harm)

@@ -28,17 +28,13 @@ def zward(site: str, world: World, mailhost: MailHost, place: Path) -> Iterator[
         yield started
 
 
-def entrance(site: str, source: str) -> str:
-    return SITES[site][1][6 if ":" in source else 4]
-
-
-def connects_and_hears(world: World, site: str, source: str) -> None:
-    """A whole handshake, and the greeting of the mail host."""
+def connects(world: World, site: str, source: str, port: int) -> bytes:
+    """A whole handshake; the first bytes that the mail host says by itself, none where nobody speaks."""
     with world.attacker.new_socket(source) as client:
         client.settimeout(10)
         client.bind((source, 0))
-        client.connect((entrance(site, source), 25))
-        assert client.recv(3) == b"220"
+        client.connect((SITES[site][1][6 if ":" in source else 4], port))
+        return client.recv(3) if port == 25 else b""
 
 
 def key(source: str) -> str:
@@ -52,40 +48,47 @@ def blame(mailhost: MailHost, *sources: str) -> None:
             mailhost.mailbox_unknown(source, "nobody@example.com")
 
 
-def all_are_read(zward: Zward, lines: int) -> None:
+def unseen(zward: Zward, lines: int, sources: int) -> None:
+    """All lines are read, and of so many sources the kernel has said that it never saw them."""
     wait_until("all lines are read", lambda: zward.metric("zward_events_total", evidence="weak") >= lines)
+    wait_until("they are asked for", lambda: zward.metric("zward_proofs_total", answer="unseen") >= sources)
 
 
-@pytest.mark.parametrize("family", [4, 6])
 def test_weak_lines_ban_who_was_here_and_nobody_who_never_was(
-    world: World, mailhost: MailHost, zward: Zward, site: str, family: int
-) -> None:
-    present, absent = world.new_attacker(family), world.new_attacker(family)
-    connects_and_hears(world, site, present)
-    blame(mailhost, absent, present)
-    wait_until(f"{present} is banned", lambda: key(present) in zward.in_kernel(BAN_SET[family]))
-    all_are_read(zward, 2 * TRIES)
-    wait_until("both are asked for", lambda: zward.metric("zward_proofs_total", answer="unseen") >= 1)
-    assert zward.in_kernel(BAN_SET[family]) == {key(present)}
-
-    told = zward.told("why", present)
-    assert told["banned"]["detector"] == "guessing"
-    assert "the address is proved: it completed a connection here" in told["banned"]["reason"]
-    doubtful = zward.told("why", absent)
-    assert (doubtful["banned"], doubtful["never_banned"]) == (None, None)
-    assert sum(count["number"] for count in doubtful["counts"]) == TRIES, "what is said of it is kept all the same"
-
-
-def test_who_comes_later_is_banned_by_his_next_line(
     world: World, mailhost: MailHost, zward: Zward, site: str
 ) -> None:
+    here = {family: world.new_attacker(family) for family in (4, 6)}
+    never_here = {family: world.new_attacker(family) for family in (4, 6)}
+    silent_port = world.new_attacker()  # as somebody could have done it in another's name
+    for source in here.values():
+        assert connects(world, site, source, 25) == b"220"
+    connects(world, site, silent_port, 443)
+
+    sources = [*never_here.values(), silent_port, *here.values()]
+    blame(mailhost, *sources)
+    for family in (4, 6):
+        wait_until(f"{here[family]} is banned", lambda f=family: zward.in_kernel(BAN_SET[f]) == {key(here[f])})
+    unseen(zward, TRIES * len(sources), 3)
+    assert {family: zward.in_kernel(BAN_SET[family]) for family in (4, 6)} == {
+        family: {key(source)} for family, source in here.items()
+    }
+
+    told = zward.told("why", here[4])
+    assert told["banned"]["detector"] == "guessing"
+    assert "the address is proved: it completed a connection here" in told["banned"]["reason"]
+    for source in (*never_here.values(), silent_port):
+        doubtful = zward.told("why", source)
+        assert (doubtful["banned"], doubtful["never_banned"]) == (None, None)
+        assert sum(count["number"] for count in doubtful["counts"]) == TRIES, "what is said of it is kept"
+
+
+def test_who_comes_later_is_banned_by_his_next_line(world: World, mailhost: MailHost, zward: Zward, site: str) -> None:
     attacker = world.new_attacker()
     blame(mailhost, attacker)
-    all_are_read(zward, TRIES)
-    wait_until("it is asked for", lambda: zward.metric("zward_proofs_total", answer="unseen") >= 1)
+    unseen(zward, TRIES, 1)
     assert zward.in_kernel("ban4") == set()
 
-    connects_and_hears(world, site, attacker)
+    assert connects(world, site, attacker, 25) == b"220"
 
     def is_banned() -> bool:
         mailhost.mailbox_unknown(attacker, "nobody@example.com")
@@ -94,12 +97,14 @@ def test_who_comes_later_is_banned_by_his_next_line(
     wait_until(f"{attacker} is banned", is_banned)
 
 
-def test_a_port_that_says_nothing_proves_nobody(world: World, mailhost: MailHost, zward: Zward, site: str) -> None:
-    """The kernel shook hands, and no server sent a byte: as an attacker could have done it in another's name."""
+def test_where_the_gateway_sees_no_traffic_weak_lines_ban_nobody(world: World, mailhost: MailHost, place: Path) -> None:
     attacker = world.new_attacker()
-    assert world.attacker.connects(attacker, entrance(site, attacker), 443)
-    blame(mailhost, attacker)
-    all_are_read(zward, TRIES)
-    wait_until("it is asked for", lambda: zward.metric("zward_proofs_total", answer="unseen") >= 1)
-    assert zward.in_kernel("ban4") == set()
-    assert zward.told("why", attacker)["banned"] is None
+    with Zward(world.gateway, place, more="[firewall]\nsees_traffic = false\n") as zward:
+        assert connects(world, "bans-alone", attacker, 25) == b"220"
+        blame(mailhost, attacker)
+        wait_until("all are read", lambda: zward.metric("zward_events_total", evidence="weak") == TRIES)
+        last = world.new_attacker()
+        for _ in range(6):
+            mailhost.audit_failure(last)
+        wait_until("a strong line bans", lambda: zward.in_kernel("ban4") == {last})
+        assert zward.metric("zward_proofs_total") == 0

@@ -190,9 +190,7 @@ def test_our_own_delivery_to_a_banned_mail_server_still_flows(
         assert theirs.recv(16) == b"EHLO"
 
     before = delivery()
-    session = opened.enter_context(
-        contextlib.closing(Idling(mailhost, world.attacker, server, PUBLIC[family]))
-    )
+    session = opened.enter_context(contextlib.closing(Idling(mailhost, world.attacker, server, PUBLIC[family])))
     for _ in range(GUESSES):
         mailhost.audit_failure(server)
     with pytest.raises(ConnectionResetError):

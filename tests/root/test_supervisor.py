@@ -21,6 +21,7 @@ from forking import PYTHON, in_child, require_root, status_of
 from appliance.config.load import parse
 from appliance.root.identity import UNNAMED, named
 from appliance.root.privilege import CAP_NET_ADMIN, HELPER, RECEIVER, become, held
+from appliance.root.program import PAUSE
 from appliance.root.supervisor import receiver_capabilities
 
 pytestmark = pytest.mark.daemon
@@ -434,6 +435,17 @@ def test_a_helper_that_cannot_start_is_tried_ever_less_often(supervise, place):
     pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert pauses[-1] > 3 * pauses[0]
     assert len(zward.ups("receiver")) == 1
+
+
+def test_a_helper_that_is_killed_over_and_over_is_back_each_time_as_fast(supervise):
+    zward = supervise().up()
+    took = []
+    for number in range(6):
+        began = time.monotonic()
+        os.kill(zward.ups("helper")[-1], signal.SIGKILL)
+        zward.until(lambda ups=number + 2: len(zward.ups("helper")) == ups)
+        took.append(time.monotonic() - began)
+    assert took[-1] < 2**4 * PAUSE, "a pause that doubles would be twice as long by now"
 
 
 def test_a_helper_whose_program_is_gone_is_tried_again_too(supervise, place):

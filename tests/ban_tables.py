@@ -1,0 +1,65 @@
+"""Kernels for tests of the ban table: on this kernel, and as on older ones.
+
+with kernels_in(namespace) as kernel_in:
+    kernel = kernel_in(OLD, size=1000, orders=Orders())
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from namespaces import Namespace
+
+from appliance.address import Net, parse_network
+from appliance.firewall.backend import Element
+from appliance.firewall.features import Features
+from appliance.firewall.kernel import Kernel
+from appliance.firewall.netlink import Netlink
+from appliance.firewall.orders import Orders
+from appliance.firewall.watch import generation
+from appliance.model import BAN_SCOPES, Scope
+
+NEW, MIDDLE, OLD = Features(True, True, True), Features(False, True, False), Features(False, False, False)
+EVERY_PLACE = [
+    Element(parse_network(text), 3600, scope)
+    for scope in BAN_SCOPES
+    for text in ("203.0.113.9", "198.51.100.0/24", "2001:db8:1::9", "2001:db8:2:3::/64", "2001:db8:4::/48")
+    if scope is Scope.ALL or not text.endswith("::9")
+]
+NET = parse_network("203.0.113.9")
+HOUR = 3600
+
+Opened = Callable[..., Kernel]
+
+
+@contextlib.contextmanager
+def kernels_in(namespace: Namespace) -> Iterator[Opened]:
+    """Makes kernels there; they are closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def made(features: Features | None = NEW, size: int = 100_000, orders: Orders | None = None) -> Kernel:
+            with namespace.entered():
+                kernel = stack.enter_context(contextlib.closing(Kernel(Netlink(), features, size)))
+            if orders:
+                kernel.open(orders)
+            return kernel
+
+        yield made
+
+
+def hosts(count: int, first: int = 0x0B00_0000) -> list[Net]:
+    return [Net((first + number).to_bytes(4, "big"), 32) for number in range(count)]
+
+
+def for_an_hour(*nets: Net) -> list[Element]:
+    return [Element(net, HOUR) for net in nets]
+
+
+def standing(kernel: Kernel) -> dict[Net, int]:
+    return {element.net: element.seconds for element in kernel.banned()}
+
+
+@contextlib.contextmanager
+def generation_of(kernel: Kernel) -> Iterator[Callable[[], int]]:
+    """How many transactions there were since."""
+    before = generation(kernel.netlink)
+    yield lambda: generation(kernel.netlink) - before
