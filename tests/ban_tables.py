@@ -11,10 +11,10 @@ from namespaces import Namespace
 
 from appliance.address import Net, parse_network
 from appliance.firewall.backend import Element
-from appliance.firewall.features import Features
-from appliance.firewall.kernel import Kernel
-from appliance.firewall.netlink import Netlink
 from appliance.firewall.orders import Orders
+from appliance.firewall.table.features import Features
+from appliance.firewall.table.kernel import Kernel
+from appliance.firewall.table.netlink import Netlink
 from appliance.firewall.watch import generation
 from appliance.model import BAN_SCOPES, Scope
 

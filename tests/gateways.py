@@ -22,8 +22,8 @@ from namespaces import Namespace, network, require_kernel
 
 from appliance.address import Net, parse_network
 from appliance.firewall.backend import EXPOSED_PORTS, PORTS
-from appliance.firewall.gateway import Gateway, Publish, Shape
-from appliance.firewall.policy import render, transaction
+from appliance.firewall.policy.gateway import Gateway, Publish, Shape
+from appliance.firewall.policy.policy import render, transaction
 
 SOURCE, OTHER, THIRD = "203.0.113.50", "203.0.113.51", "203.0.113.52"
 ADMIN = "198.51.100.3"

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from namespaces import Namespace
 
-from appliance.firewall.netlink import Netlink
 from appliance.firewall.orders import Orders, write
 from appliance.firewall.places import ORDERS, SOCKET
+from appliance.firewall.table.netlink import Netlink
 
 PLAIN = """
-from appliance.firewall import helper, kernel
+from appliance.firewall import helper
+from appliance.firewall.table import kernel
 kernel.probed = lambda: kernel.Features(persist=False, destroy=True, updates=True)
 helper.main()
 """

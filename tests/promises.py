@@ -29,8 +29,8 @@ from gateways import (
 
 from appliance.address import parse_network
 from appliance.firewall.backend import EXPOSED_PORTS
-from appliance.firewall.gateway import Gateway, Limits
-from appliance.firewall.layout import FAVOURED
+from appliance.firewall.policy.gateway import Gateway, Limits
+from appliance.firewall.table.layout import FAVOURED
 
 OPEN_TO_ALL = [port for port in EXPOSED_PORTS if port not in (7071, 9071)]
 

@@ -101,14 +101,14 @@ def test_the_core_reads_no_clock_and_touches_nothing(path):
 def test_only_the_privileged_side_loads_the_nftables_bindings():
     """The receiver neither needs the privilege nor may load GPL-2.0 code beside aiohttp."""
     users = {name_of(path) for path in MODULES if any(i.partition(".")[0] == "nftables" for i in imports_of(path))}
-    assert users == {"appliance.firewall.libnftables"}
+    assert users == {"appliance.firewall.policy.libnftables"}
     importers = {name_of(path) for path in MODULES if users & imports_of(path)}
     assert importers == {
         *("appliance.root.loading", "appliance.root.rollback", "appliance.root.rulesets", "appliance.cli.firewall"),
-        *("appliance.firewall.scratch", "appliance.firewall.guard"),
+        *("appliance.firewall.policy.scratch", "appliance.firewall.guard"),
     }
     receivers = reachable({"appliance.daemon", "appliance.cli.receiver"})
-    assert not receivers & (importers | users | {"appliance.firewall.helper", "appliance.firewall.kernel"})
+    assert not receivers & (importers | users | {"appliance.firewall.helper", "appliance.firewall.table.kernel"})
 
 
 def reachable(begin):

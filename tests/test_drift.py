@@ -156,6 +156,7 @@ async def test_where_bans_always_wait_it_is_compared_all_the_same(monkeypatch):
         await put_back_behind_another(it)
         it.backend.fares = Health(repairs=1)
         await it.until(lambda: it.backend.listings == 1)
+        it.backend.may_ban.set()
 
 
 @pytest.mark.asyncio

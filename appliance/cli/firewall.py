@@ -17,8 +17,8 @@ from appliance.cli.settings import config_of
 from appliance.config.durations import seconds as seconds_of
 from appliance.config.places import find
 from appliance.firewall.backend import BackendError
-from appliance.firewall.libnftables import NftError
-from appliance.firewall.scratch import ScratchError
+from appliance.firewall.policy.libnftables import NftError
+from appliance.firewall.policy.scratch import ScratchError
 from appliance.restoring import restore as restore_bans
 from appliance.root import rollback
 from appliance.root.files import LoadError, Refusal, require_root

@@ -10,7 +10,7 @@ from appliance.address import Net
 from appliance.config.table import Networks, Table, at_most
 from appliance.config.values import address, interface, socket_directory, whole
 from appliance.firewall.backend import PORTS
-from appliance.firewall.gateway import Shape
+from appliance.firewall.policy.gateway import Shape
 from appliance.model import Scope
 
 Address = Annotated[Net, PlainValidator(address), PlainSerializer(str, when_used="json")]

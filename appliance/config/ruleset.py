@@ -3,8 +3,8 @@
 from appliance.address import LOOPBACK, parse_network
 from appliance.config.schema import Config
 from appliance.config.values import Endpoint
-from appliance.firewall import gateway, policy
-from appliance.firewall.gateway import Port
+from appliance.firewall.policy import gateway, policy
+from appliance.firewall.policy.gateway import Port
 
 
 def gateway_of(config: Config) -> gateway.Gateway | None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from appliance.address import Net
 from appliance.firewall import own
 from appliance.firewall.backend import Element
-from appliance.firewall.kernel import Kernel
 from appliance.firewall.limits import (
     BANS_A_MINUTE,
     LONGEST_BAN,
@@ -20,11 +19,12 @@ from appliance.firewall.limits import (
     Refusal,
     refusal_of,
 )
-from appliance.firewall.netlink import Netlink
 from appliance.firewall.orders import Orders, read
 from appliance.firewall.records import Count, Op, Reply, Request, Status, in_packets
 from appliance.firewall.samples import Samples
-from appliance.firewall.sessions import Sessions
+from appliance.firewall.sessions.sessions import Sessions
+from appliance.firewall.table.kernel import Kernel
+from appliance.firewall.table.netlink import Netlink
 from appliance.model import BAN_SCOPES
 
 MANY = 1000

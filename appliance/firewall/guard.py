@@ -9,10 +9,10 @@ from pathlib import Path
 
 from appliance.firewall.backend import BackendError
 from appliance.firewall.firewall import Firewall
-from appliance.firewall.kernel import KernelError
-from appliance.firewall.layout import TABLE
 from appliance.firewall.orders import OrdersError
 from appliance.firewall.places import LISTING, LOCK, POLICY
+from appliance.firewall.table.kernel import KernelError
+from appliance.firewall.table.layout import TABLE
 from appliance.firewall.watch import Watch
 
 POLICY_TABLE = "zward_policy"
@@ -78,7 +78,7 @@ class Guard:
 
     def _check_policy(self) -> None:
         """Put the policy back if it is not what the loader left. While a loader works, look again later."""
-        from appliance.firewall import libnftables  # a C library that is needed in this one case only
+        from appliance.firewall.policy import libnftables  # a C library that is needed in this one case only
 
         with self._unless_loading() as free:
             if not free:
@@ -116,7 +116,7 @@ class Guard:
 
 def _listed() -> str:
     """The policy as the kernel has it; "" if it is gone."""
-    from appliance.firewall import libnftables
+    from appliance.firewall.policy import libnftables
 
     try:
         return libnftables.settled(POLICY_TABLE)

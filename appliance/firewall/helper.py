@@ -22,9 +22,7 @@ from pathlib import Path
 from appliance.firewall.backend import Element
 from appliance.firewall.firewall import Firewall, Refusing
 from appliance.firewall.guard import Guard
-from appliance.firewall.kernel import Kernel, KernelError, NoPermission
 from appliance.firewall.limits import MAX_BATCH
-from appliance.firewall.netlink import Netlink
 from appliance.firewall.orders import OrdersError
 from appliance.firewall.places import ORDERS, SOCKET
 from appliance.firewall.records import (
@@ -37,6 +35,8 @@ from appliance.firewall.records import (
     pack_reply,
     unpack_request,
 )
+from appliance.firewall.table.kernel import Kernel, KernelError, NoPermission
+from appliance.firewall.table.netlink import Netlink
 from appliance.systemd import inherited, notify
 
 SEND_SECONDS = 5

@@ -14,7 +14,7 @@ from collections import deque
 from typing import NamedTuple
 
 from appliance.address import Net
-from appliance.firewall.netlink import (
+from appliance.firewall.table.netlink import (
     ACK,
     HEAD,
     HEADER,

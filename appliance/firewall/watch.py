@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from appliance.firewall.netlink import (
+from appliance.firewall.table.netlink import (
     HEAD,
     HEADER,
     NETLINK_NETFILTER,

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from appliance.config.ruleset import ruleset_of
 from appliance.config.schema import Config
-from appliance.firewall import libnftables, places
+from appliance.firewall import places
 from appliance.firewall.backend import BackendError, NotPermitted
-from appliance.firewall.libnftables import LibnftablesMissing, NftError
 from appliance.firewall.limits import MAX_ALLOWED
 from appliance.firewall.orders import Orders
 from appliance.firewall.orders import write as write_orders
-from appliance.firewall.policy import transaction
+from appliance.firewall.policy import libnftables
+from appliance.firewall.policy.libnftables import LibnftablesMissing, NftError
+from appliance.firewall.policy.policy import transaction
 from appliance.root import rollback, sysctls
 from appliance.root.files import LoadError, Refusal, loading, prepare, put, read, require_root, require_roots_own
 from appliance.root.lockout_guard import objection, own_connection

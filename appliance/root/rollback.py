@@ -19,10 +19,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from appliance.firewall import libnftables, places
+from appliance.firewall import places
 from appliance.firewall.backend import BackendError
-from appliance.firewall.libnftables import NftError
-from appliance.firewall.policy import TABLE as POLICY
+from appliance.firewall.policy import libnftables
+from appliance.firewall.policy.libnftables import NftError
+from appliance.firewall.policy.policy import TABLE as POLICY
 from appliance.root import sysctls
 from appliance.root.files import Refusal, loading, put, read
 from appliance.root.sysctls import SysctlError

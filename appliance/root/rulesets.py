@@ -6,8 +6,9 @@ import re
 
 from appliance.config.ruleset import ruleset_of
 from appliance.config.schema import Config
-from appliance.firewall import layout, libnftables, policy, scratch
 from appliance.firewall.orders import Orders
+from appliance.firewall.policy import libnftables, policy, scratch
+from appliance.firewall.table import layout
 from appliance.surroundings import never_ban
 
 BANS, POLICY = layout.TABLE, policy.TABLE

@@ -25,8 +25,8 @@ import click
 from appliance.config.faults import ConfigError
 from appliance.config.load import load as read_config
 from appliance.config.schema import Config
-from appliance.firewall.netlink import Netlink
 from appliance.firewall.places import SOCKET
+from appliance.firewall.table.netlink import Netlink
 from appliance.model import Mode
 from appliance.root.identity import (
     ROOT,

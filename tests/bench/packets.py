@@ -15,9 +15,9 @@ from namespaces import Namespace, Network, network
 
 from appliance.address import Net
 from appliance.firewall.backend import Element
-from appliance.firewall.kernel import Kernel
-from appliance.firewall.netlink import Netlink
 from appliance.firewall.orders import Orders
+from appliance.firewall.table.kernel import Kernel
+from appliance.firewall.table.netlink import Netlink
 
 MAILHOST = bytes([192, 0, 2, 25])
 PORT = 993

@@ -15,7 +15,7 @@ from appliance.config.checks import warnings
 from appliance.config.load import parse
 from appliance.config.ruleset import gateway_of, ruleset_of
 from appliance.config.schema import Config
-from appliance.firewall.gateway import Gateway, Limits, Publish, Shape
+from appliance.firewall.policy.gateway import Gateway, Limits, Publish, Shape
 from appliance.model import Scope
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text(encoding="utf-8")

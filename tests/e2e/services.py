@@ -12,13 +12,14 @@ from e2e.zward import Zward
 from helping import Helper
 
 from appliance.address import parse_network
-from appliance.firewall.netlink import Netlink
 from appliance.firewall.places import SOCKET
+from appliance.firewall.table.netlink import Netlink
 from appliance.model import Ban
 from appliance.store.store import Store
 
 OLDER_KERNEL = """
-from appliance.firewall import helper, kernel
+from appliance.firewall import helper
+from appliance.firewall.table import kernel
 kernel.probed = lambda: kernel.Features(persist=False, destroy=False, updates=False)
 helper.main()
 """

@@ -15,9 +15,9 @@ from e2e import reachable
 from e2e.wire import CLIENT, GATEWAY, MAIL, Host, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
-from appliance.firewall import elements, tables
-from appliance.firewall.features import NFTABLES
-from appliance.firewall.netlink import Message, Netlink, attributes
+from appliance.firewall.table import elements, tables
+from appliance.firewall.table.features import NFTABLES
+from appliance.firewall.table.netlink import Message, Netlink, attributes
 
 ZWARD = Path(sys.executable).with_name("zward")
 

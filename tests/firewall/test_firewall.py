@@ -14,10 +14,10 @@ from appliance.address import Net, parse_network
 from appliance.firewall import firewall as firewall_module
 from appliance.firewall.backend import DROPS, Element
 from appliance.firewall.firewall import Firewall, Refusing
-from appliance.firewall.kernel import KernelError
 from appliance.firewall.limits import LONGEST_BAN, MAX_ALLOWED, MAX_SOURCES, Refusal
 from appliance.firewall.orders import Orders, OrdersError, write
 from appliance.firewall.records import Count, Op, Reply, Request, Status
+from appliance.firewall.table.kernel import KernelError
 from appliance.model import BAN_SCOPES, Scope
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="orders are a file of root's")

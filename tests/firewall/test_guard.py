@@ -14,16 +14,16 @@ from namespaces import Namespace, network, require_kernel
 
 from appliance.address import parse_network
 from appliance.firewall import guard as guard_module
-from appliance.firewall import libnftables
 from appliance.firewall.backend import Element
-from appliance.firewall.features import Features
 from appliance.firewall.firewall import Firewall
 from appliance.firewall.guard import POLICY_TABLE, Guard
-from appliance.firewall.kernel import Kernel
-from appliance.firewall.netlink import Netlink
 from appliance.firewall.orders import Orders, write
 from appliance.firewall.places import LISTING, LOCK, ORDERS, POLICY
+from appliance.firewall.policy import libnftables
 from appliance.firewall.records import Op, Request
+from appliance.firewall.table.features import Features
+from appliance.firewall.table.kernel import Kernel
+from appliance.firewall.table.netlink import Netlink
 from appliance.model import Scope
 
 pytestmark = pytest.mark.kernel

@@ -22,7 +22,6 @@ from appliance.firewall import helper
 from appliance.firewall.backend import Element
 from appliance.firewall.firewall import Firewall
 from appliance.firewall.helper import Assembly, Door, _listening
-from appliance.firewall.kernel import KernelError, NoPermission
 from appliance.firewall.limits import BAN_PREFIXES, LONGEST_BAN, MAX_BATCH
 from appliance.firewall.orders import Orders, write
 from appliance.firewall.records import (
@@ -37,6 +36,7 @@ from appliance.firewall.records import (
     pack_request,
     unpack_reply,
 )
+from appliance.firewall.table.kernel import KernelError, NoPermission
 from appliance.model import BAN_SCOPES, Scope
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="orders are a file of root's")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.address import parse_address
-from appliance.firewall.netlink import HEADER, attribute, be16, be32
 from appliance.firewall.samples import Packet, Sample, logged, parse
+from appliance.firewall.table.netlink import HEADER, attribute, be16, be32
 
 SOURCE, SOURCE6 = parse_address(b"203.0.113.9"), parse_address(b"2001:db8:bad::9")
 assert SOURCE

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.firewall.netlink import HEADER, attribute, be32, text
+from appliance.firewall.table.netlink import HEADER, attribute, be32, text
 from appliance.firewall.watch import NFNL_SUBSYS_NFTABLES, NOTHING, Changes, Events, printable
 
 OURS = frozenset({"zward", "zward_policy"})

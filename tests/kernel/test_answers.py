@@ -27,8 +27,8 @@ from mailsite import (
 
 from appliance.address import Net, parse_network, source_of
 from appliance.firewall.backend import Drop, Element
-from appliance.firewall.kernel import Kernel
 from appliance.firewall.orders import Orders, write
+from appliance.firewall.table.kernel import Kernel
 from appliance.model import Scope
 
 pytestmark = pytest.mark.kernel

@@ -19,12 +19,12 @@ from helping import Helper, helper
 from namespaces import Namespace, network, require_kernel
 
 from appliance.address import Net, NetSet, parse_network
-from appliance.firewall import layout
 from appliance.firewall.backend import BackendError, Element, Place
 from appliance.firewall.client import HelperBackend
 from appliance.firewall.limits import BAN_PREFIXES, LONGEST_BAN
 from appliance.firewall.orders import Orders
 from appliance.firewall.records import MAX_PACKET, Op, Request, pack_request, unpack_reply
+from appliance.firewall.table import layout
 from appliance.model import BAN_SCOPES, Scope
 
 pytestmark = pytest.mark.kernel

@@ -26,8 +26,8 @@ from mailsite import (
 
 from appliance.address import Net, parse_network
 from appliance.firewall.backend import CLOSED_PORTS, EXPOSED_PORTS, Drop, Element
-from appliance.firewall.netlink import Netlink
 from appliance.firewall.orders import Orders, write
+from appliance.firewall.table.netlink import Netlink
 from appliance.firewall.watch import generation
 from appliance.model import BAN_SCOPES, Scope
 

@@ -22,7 +22,7 @@ from gateways import (
     tcp,
 )
 
-from appliance.firewall.gateway import Publish
+from appliance.firewall.policy.gateway import Publish
 from appliance.model import Scope
 
 pytestmark = [pytest.mark.kernel, pytest.mark.asyncio]

@@ -30,7 +30,7 @@ from gateways import (
 )
 
 from appliance.address import parse_network
-from appliance.firewall.gateway import Port
+from appliance.firewall.policy.gateway import Port
 
 pytestmark = [pytest.mark.kernel, pytest.mark.asyncio]
 

@@ -15,12 +15,12 @@ import pytest
 from namespaces import Namespace, network, require_kernel
 
 from appliance.address import NetSet, parse_network
-from appliance.firewall import conntrack, local_sockets
 from appliance.firewall.backend import EXPOSED_PORTS, Element
-from appliance.firewall.conntrack import Conntrack, Ends, tuple_of
-from appliance.firewall.forged import Forger
-from appliance.firewall.netlink import CREATE, EXCLUSIVE, HEADER, REQUEST, Netlink, attribute, be32, nested
-from appliance.firewall.sessions import Sessions
+from appliance.firewall.sessions import conntrack, local_sockets
+from appliance.firewall.sessions.conntrack import Conntrack, Ends, tuple_of
+from appliance.firewall.sessions.forged import Forger
+from appliance.firewall.sessions.sessions import Sessions
+from appliance.firewall.table.netlink import CREATE, EXCLUSIVE, HEADER, REQUEST, Netlink, attribute, be32, nested
 from appliance.model import Scope
 
 pytestmark = pytest.mark.kernel

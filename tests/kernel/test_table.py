@@ -24,14 +24,14 @@ from ban_tables import (
 from namespaces import Namespace, network, require_kernel
 
 from appliance.address import Net, parse_network
-from appliance.firewall import kernel as kernel_module
-from appliance.firewall import layout
 from appliance.firewall.backend import Element
-from appliance.firewall.features import Features
-from appliance.firewall.kernel import Kernel, KernelError, NoPermission, Occupied
-from appliance.firewall.netlink import Netlink
 from appliance.firewall.orders import Orders
 from appliance.firewall.records import FOREVER
+from appliance.firewall.table import kernel as kernel_module
+from appliance.firewall.table import layout
+from appliance.firewall.table.features import Features
+from appliance.firewall.table.kernel import Kernel, KernelError, NoPermission, Occupied
+from appliance.firewall.table.netlink import Netlink
 from appliance.model import Scope
 
 pytestmark = pytest.mark.kernel

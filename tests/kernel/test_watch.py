@@ -11,7 +11,7 @@ import pytest
 from namespaces import Namespace, network, require_kernel
 
 from appliance.firewall import watch as watching
-from appliance.firewall.netlink import CREATE, Message, Netlink, NetlinkError, attribute, be64, nested, text
+from appliance.firewall.table.netlink import CREATE, Message, Netlink, NetlinkError, attribute, be64, nested, text
 from appliance.firewall.watch import NFNL_SUBSYS_NFTABLES, NOTHING, Changes, Watch, generation
 
 pytestmark = pytest.mark.kernel

@@ -10,7 +10,7 @@ import pytest
 from forking import PYTHON, in_child, require_root, status_of
 from namespaces import network, require_kernel
 
-from appliance.firewall.netlink import Message, Netlink, NetlinkError, text
+from appliance.firewall.table.netlink import Message, Netlink, NetlinkError, text
 from appliance.root.identity import UNNAMED
 from appliance.root.privilege import (
     CAP_NET_ADMIN,
