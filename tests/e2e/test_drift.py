@@ -113,8 +113,8 @@ def test_where_the_table_belongs_to_nobody_whatever_is_taken_away_comes_back(
         repairs = older.metric("zward_firewall_repairs_total")
         nft(older, *(attacker if word == "ATTACKER" else word for word in harm))
         words = " ".join(harm[:2])
-        seconds = seconds_until(
-            "rules and bans are back", lambda: early(older) == rules and older.count_in_kernel("ban4") == BANS
+        seconds = seconds_until(  # a listing by nft reads all elements: not before they are back
+            "bans and rules are back", lambda: older.count_in_kernel("ban4") == BANS and early(older) == rules
         )
         wait_until("the policy is back", lambda: policy(older) == before, PATIENCE)
         record_property(f"100,000 bans in a plain table complete again after {words}, seconds", round(seconds, 3))
