@@ -80,7 +80,7 @@ def test_an_ipv6_guesser_is_shut_out_with_his_whole_64(world: World, mailhost: M
 
 
 def test_a_ban_ends_by_itself(world: World, mailhost: MailHost, gateway: MakeZward) -> None:
-    with gateway(ban="3s") as zward:
+    with gateway(ban="6s") as zward:
         attacker = banned_attacker(world, mailhost, zward)
         assert attacker in zward.bans()
         wait_until("the ban has ended", lambda: world.attacker.connects(attacker, MAIL[4], 443, 0.2))

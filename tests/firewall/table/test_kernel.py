@@ -1,7 +1,7 @@
 """The table of bans, in a namespace of its own, on this kernel and as on older ones."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from ban_tables import (
@@ -26,6 +26,7 @@ from appliance.firewall.table import kernel as kernel_module
 from appliance.firewall.table import layout
 from appliance.firewall.table.features import Features
 from appliance.firewall.table.kernel import Kernel, KernelError
+from appliance.firewall.table.netlink import Message
 from appliance.model import Scope
 
 pytestmark = pytest.mark.kernel
@@ -83,6 +84,26 @@ def test_the_same_time_again_begins_anew(kernel: Kernel, namespace: Namespace, r
 def test_the_last_of_two_in_a_batch_holds_and_scopes_do_not_disturb_each_other(kernel: Kernel) -> None:
     kernel.ban([Element(NET, 86_400), Element(NET, 600, Scope.LOGIN), Element(NET, 60)])
     assert {element.scope: element.seconds > 60 for element in kernel.banned()} == {Scope.ALL: False, Scope.LOGIN: True}
+
+
+def test_before_linux_6_3_new_bans_are_one_change_each_and_known_ones_three(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = opened(OLD, 1000, Orders())
+    sent: list[int] = []
+    transact = kernel.netlink.transact
+
+    def counted(subsystem: int, messages: Sequence[Message]) -> list[tuple[int, int]]:
+        sent.append(len(messages))
+        return transact(subsystem, messages)
+
+    monkeypatch.setattr(kernel.netlink, "transact", counted)
+    kernel.ban(for_an_hour(*hosts(10)))
+    assert sent == [1]
+    kernel.ban([Element(net, 60) for net in hosts(20)])
+    assert sent == [1, 1, 3]
+    assert len(standing(kernel)) == 20
+    assert max(standing(kernel).values()) <= 60
 
 
 def test_a_ban_ends_by_itself_and_can_be_made_again(kernel: Kernel) -> None:
