@@ -5,12 +5,13 @@ the thread's CPU time is what sending and handling cost together; the same flood
 at once tells how much of it is the sending.
 """
 
+import contextlib
 import ctypes
 import os
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from namespaces import Namespace
@@ -112,9 +113,15 @@ class Flood:
         self.socket.close()
 
 
-def pinned_to_one_core() -> None:
-    """Stay on one core, so that packets are handled where they are sent."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+@contextlib.contextmanager
+def pinned_to_one_core() -> Iterator[None]:
+    """Stay on one core meanwhile, so that packets are handled where they are sent."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def resident(path: str = "/proc/meminfo") -> dict[str, int]:

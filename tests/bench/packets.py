@@ -41,7 +41,11 @@ class PacketCost:
 
 
 def measure(rounds: int) -> Iterator[PacketCost]:
-    pinned_to_one_core()
+    with pinned_to_one_core():
+        yield from _measured(rounds)
+
+
+def _measured(rounds: int) -> Iterator[PacketCost]:
     numbers = random.Random(7)
     banned = [number.to_bytes(4, "big") for number in numbers.sample(range(0x0B00_0000, 0x7F00_0000), max(SIZES))]
     strangers = [number.to_bytes(4, "big") for number in numbers.sample(range(0x8200_0000, 0xC000_0000), SOURCES)]
