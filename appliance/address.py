@@ -33,6 +33,12 @@ class Net(NamedTuple):
     def __str__(self) -> str:
         return _text(self)
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The first and the last address as numbers. Host bits that are set after all are not taken away."""
+        first = int.from_bytes(self.packed, "big")
+        return first, first | ((1 << (len(self.packed) * 8 - self.prefix)) - 1)
+
     def widened(self, prefix: int) -> "Net":
         """The network of `prefix` bits around this one; itself if it is that wide already."""
         return self if self.prefix <= prefix else _masked(self.packed, prefix)

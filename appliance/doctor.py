@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 from appliance.clocks import Clocks
 from appliance.config.schema import Config
+from appliance.firewall.places import SOCKET
 from appliance.listen.senders import Sender
 from appliance.model import Mode
-
-HELPER_SOCKET = "helper.sock"
-"""In `[firewall] directory`, while the firewall helper is up."""
 
 SILENT_SECONDS = 300.0
 SKEW_SECONDS = 120.0
@@ -39,7 +37,7 @@ def of_machine(config: Config) -> Iterator[Finding]:
         f"{library} is installed" if library else "libnftables.so.1 is not installed: [gateway] cannot be loaded",
         "" if library else "apt-get install libnftables1",
     )
-    helper = config.firewall_directory / HELPER_SOCKET
+    helper = config.firewall_directory / SOCKET
     is_there = os.path.exists(helper)
     yield Finding(
         "helper",

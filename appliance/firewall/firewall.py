@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from appliance.address import Net
+from appliance.address import SOURCE_PREFIX, Net
 from appliance.firewall import own
 from appliance.firewall.backend import Element
 from appliance.firewall.limits import (
@@ -201,9 +201,8 @@ class Firewall:
 
     def _favour(self, elements: Iterable[Element]) -> None:
         """Only single sources, and for no longer than a ban may last."""
-        whole = {4: 32, 6: 64}
         self._kernel.favour(
-            [e for e in elements if e.net.prefix >= whole[e.net.family] and 1 <= e.seconds <= LONGEST_BAN]
+            [e for e in elements if e.net.prefix >= SOURCE_PREFIX[e.net.family] and 1 <= e.seconds <= LONGEST_BAN]
         )
 
     def _seen(self, sources: list[Net]) -> list[Element]:

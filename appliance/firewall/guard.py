@@ -11,11 +11,10 @@ from appliance.firewall.backend import BackendError
 from appliance.firewall.firewall import Firewall
 from appliance.firewall.orders import OrdersError
 from appliance.firewall.places import LISTING, LOCK, POLICY
+from appliance.firewall.policy.policy import TABLE as POLICY_TABLE
 from appliance.firewall.table.kernel import KernelError
 from appliance.firewall.table.layout import TABLE
 from appliance.firewall.watch import Watch
-
-POLICY_TABLE = "zward_policy"
 
 RELAX_EVERY = 60.0
 """Seconds between two looks whether anybody is still banned in a narrow scope."""

@@ -66,21 +66,16 @@ class Protected:
     def __init__(self, nets: Iterable[Net] = ()) -> None:
         self._starts: dict[int, list[int]] = {4: [], 6: []}
         self._ends: dict[int, list[int]] = {4: [], 6: []}
-        for first, last, family in sorted((*_range(net), net.family) for net in nets):
+        for first, last, family in sorted((*net.bounds, net.family) for net in nets):
             ends = self._ends[family]
             self._starts[family].append(first)
             ends.append(max(last, ends[-1]) if ends else last)
 
     def touches(self, net: Net) -> bool:
         """Whether any address of `net` is protected."""
-        first, last = _range(net)
+        first, last = net.bounds
         before = bisect_right(self._starts[net.family], last) - 1
         return before >= 0 and self._ends[net.family][before] >= first
-
-
-def _range(net: Net) -> tuple[int, int]:
-    first = int.from_bytes(net.packed, "big")
-    return first, first | ((1 << (len(net.packed) * 8 - net.prefix)) - 1)
 
 
 SPECIAL = Protected(
@@ -101,7 +96,7 @@ def refusal_of(element: Element, allowed: Protected, own: Protected) -> Refusal 
     net, seconds, scope = element
     if net.prefix not in BAN_PREFIXES[net.family] or (net.prefix == 128 and scope is not Scope.ALL):
         return Refusal.PREFIX
-    if _range(net)[0] & ((1 << (len(net.packed) * 8 - net.prefix)) - 1):
+    if net.bounds[0] & ((1 << (len(net.packed) * 8 - net.prefix)) - 1):
         return Refusal.HOST_BITS
     if not 1 <= seconds <= LONGEST_BAN:
         return Refusal.SECONDS

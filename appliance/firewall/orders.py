@@ -8,6 +8,7 @@ from pathlib import Path
 
 from appliance.address import Net, parse_network
 from appliance.firewall.limits import MAX_ALLOWED
+from appliance.firewall.places import replace
 
 LARGEST = 1 << 20
 """Bytes. 4,096 networks take 220 kB at most."""
@@ -41,13 +42,7 @@ def write(path: Path, orders: Orders) -> None:
         f"samples {orders.samples}\n",
         *sorted(f"never-ban {net}\n" for net in orders.never_ban),
     ]
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    with open(descriptor, "w", encoding="ascii") as file:
-        file.writelines(lines)
-        os.fchmod(file.fileno(), 0o644)
-    beside.replace(path)
+    replace(path, "".join(lines))
 
 
 def read(path: Path) -> Orders:

@@ -7,17 +7,14 @@ import socket
 import struct
 
 from appliance.address import Net
+from appliance.firewall.table.netlink import DUMP, HEADER, NLMSG_DONE, NLMSG_ERROR, REQUEST, attributes
 
-NLMSG_ERROR = 2
-NLMSG_DONE = 3
 RTM_NEWADDR = 20
 RTM_GETADDR = 22
 RTM_NEWROUTE = 24
 RTM_GETROUTE = 26
 RTA_GATEWAY = 5
 RT_TABLE_MAIN = 254
-NLM_F_REQUEST = 0x1
-NLM_F_DUMP = 0x300
 IFA_ADDRESS = 1
 IFA_LOCAL = 2
 """IPv4: our end; IFA_ADDRESS is the peer's on a point-to-point link. IPv6 mostly has IFA_ADDRESS only."""
@@ -25,10 +22,8 @@ IFA_LOCAL = 2
 RECEIVE_BYTES = 65_536
 """The kernel fills at most 32 kB into one datagram of a dump."""
 
-_HEADER = struct.Struct("=IHHII")
 _IFADDR = struct.Struct("=BBBBI")
 _RTMSG = struct.Struct("=BBBBBBBBI")
-_ATTRIBUTE = struct.Struct("=HH")
 
 
 def addresses() -> set[Net]:
@@ -43,7 +38,7 @@ def gateways() -> set[Net]:
 
 def _dumped(request: int, body: bytes) -> set[Net]:
     found: set[Net] = set()
-    header = _HEADER.pack(_HEADER.size + len(body), request, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
+    header = HEADER.pack(HEADER.size + len(body), request, REQUEST | DUMP, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
         kernel.send(header + body)
         while _collect(kernel.recv(RECEIVE_BYTES), found):
@@ -54,21 +49,21 @@ def _dumped(request: int, body: bytes) -> set[Net]:
 def _collect(datagram: bytes, found: set[Net]) -> bool:
     """Add the addresses of one datagram; whether more follow."""
     at = 0
-    while at + _HEADER.size <= len(datagram):
-        length, kind, *_ = _HEADER.unpack_from(datagram, at)
+    while at + HEADER.size <= len(datagram):
+        length, kind, *_ = HEADER.unpack_from(datagram, at)
         if kind == NLMSG_DONE:
             return False
-        if kind == NLMSG_ERROR or length < _HEADER.size:
+        if kind == NLMSG_ERROR or length < HEADER.size:
             raise OSError("the kernel refused to list the addresses or routes of this host")
-        if (read := _READERS.get(kind)) and (net := read(datagram[at + _HEADER.size : at + length])):
+        if (read := _READERS.get(kind)) and (net := read(datagram[at + HEADER.size : at + length])):
             found.add(net)
         at += length + 3 & ~3
     return True
 
 
 def _address(message: bytes) -> Net | None:
-    attributes = _attributes(message, _IFADDR.size)
-    return _host(attributes.get(IFA_LOCAL) or attributes.get(IFA_ADDRESS))
+    found = attributes(message, _IFADDR.size)
+    return _host(found.get(IFA_LOCAL) or found.get(IFA_ADDRESS))
 
 
 def _gateway(message: bytes) -> Net | None:
@@ -76,7 +71,7 @@ def _gateway(message: bytes) -> Net | None:
     if len(message) < _RTMSG.size:
         return None
     _family, length, _source, _tos, table, *_ = _RTMSG.unpack_from(message)
-    return _host(_attributes(message, _RTMSG.size).get(RTA_GATEWAY)) if not length and table == RT_TABLE_MAIN else None
+    return _host(attributes(message, _RTMSG.size).get(RTA_GATEWAY)) if not length and table == RT_TABLE_MAIN else None
 
 
 _READERS = {RTM_NEWADDR: _address, RTM_NEWROUTE: _gateway}
@@ -84,14 +79,3 @@ _READERS = {RTM_NEWADDR: _address, RTM_NEWROUTE: _gateway}
 
 def _host(packed: bytes | None) -> Net | None:
     return Net(packed, len(packed) * 8) if packed and len(packed) in (4, 16) else None
-
-
-def _attributes(message: bytes, at: int) -> dict[int, bytes]:
-    attributes: dict[int, bytes] = {}
-    while at + _ATTRIBUTE.size <= len(message):
-        length, kind = _ATTRIBUTE.unpack_from(message, at)
-        if length < _ATTRIBUTE.size:
-            break
-        attributes[kind] = message[at + _ATTRIBUTE.size : at + length]
-        at += length + 3 & ~3
-    return attributes

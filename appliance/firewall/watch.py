@@ -21,6 +21,7 @@ from appliance.firewall.table.netlink import (
     HEAD,
     HEADER,
     NETLINK_NETFILTER,
+    NFTABLES,
     Message,
     Netlink,
     NetlinkError,
@@ -29,7 +30,6 @@ from appliance.firewall.table.netlink import (
     each_message,
 )
 
-NFNL_SUBSYS_NFTABLES = 10
 _NFNLGRP_NFTABLES = 7
 _NFT_MSG_NEWGEN = 15
 _NFT_MSG_GETGEN = 16
@@ -83,7 +83,7 @@ class Events:
     def take(self, datagram: bytes) -> Changes:
         """The transaction that this datagram ends, if it touched our tables. Never raises."""
         for kind, _flags, _sequence, at, end in each_message(datagram):
-            if kind >> 8 != NFNL_SUBSYS_NFTABLES:
+            if kind >> 8 != NFTABLES:
                 continue
             if kind & 0xFF == _NFT_MSG_NEWGEN:
                 touched, self._touched = frozenset(self._touched), set()
@@ -194,7 +194,7 @@ def generation(netlink: Netlink) -> int:
 
     Our own transaction raises it by one: by more, and somebody else's was between (9 µs, measured).
     """
-    answer = netlink.ask(NFNL_SUBSYS_NFTABLES, Message(_NFT_MSG_GETGEN, 0, 0, b""))
+    answer = netlink.ask(NFTABLES, Message(_NFT_MSG_GETGEN, 0, 0, b""))
     number = attributes(answer or b"").get(_NFTA_GEN_ID)
     if number is None:
         raise NetlinkError(errno.EPROTO)

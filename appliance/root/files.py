@@ -69,17 +69,6 @@ def loading(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def write(path: Path, text: str) -> None:
-    """Replace a file in one step; everybody may read it. Raises OSError."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    with open(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
-        os.fchmod(file.fileno(), 0o644)
-    beside.replace(path)
-
-
 def read(path: Path) -> str | None:
     """A file of root's; None where there is none. Raises Refusal if somebody else can have written it, or OSError."""
     try:
@@ -98,4 +87,4 @@ def put(path: Path, text: str | None) -> None:
     if text is None:
         path.unlink(missing_ok=True)
     else:
-        write(path, text)
+        places.replace(path, text)

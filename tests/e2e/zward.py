@@ -15,9 +15,8 @@ from e2e import reachable
 from e2e.wire import CLIENT, GATEWAY, MAIL, Host, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
-from appliance.firewall.table import elements, tables
-from appliance.firewall.table.features import NFTABLES
-from appliance.firewall.table.netlink import Message, Netlink, attributes
+from appliance.firewall.table import elements
+from appliance.firewall.table.netlink import INET, NFTABLES, Message, Netlink, attributes
 
 ZWARD = Path(sys.executable).with_name("zward")
 
@@ -243,7 +242,7 @@ class Zward:
     def count_in_kernel(self, name: str) -> int:
         """How many elements a set has: in 0.1 ms where the kernel says so (Linux 6.16), else as long as a listing."""
         with self.host.namespace.entered(), contextlib.closing(Netlink()) as kernel:
-            found = kernel.ask(NFTABLES, Message(10, 0, tables.INET, elements.of_set(name)))  # NFT_MSG_GETSET
+            found = kernel.ask(NFTABLES, Message(10, 0, INET, elements.of_set(name)))  # NFT_MSG_GETSET
         if found is None:
             return 0
         count = attributes(found).get(20)  # NFTA_SET_COUNT

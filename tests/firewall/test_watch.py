@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.firewall.table.netlink import HEADER, attribute, be32, text
-from appliance.firewall.watch import NFNL_SUBSYS_NFTABLES, NOTHING, Changes, Events, printable
+from appliance.firewall.table.netlink import HEADER, NFTABLES, attribute, be32, text
+from appliance.firewall.watch import NOTHING, Changes, Events, printable
 
 OURS = frozenset({"zward", "zward_policy"})
 NEWTABLE, DELTABLE, NEWRULE, DELSETELEM, NEWGEN = 0, 2, 6, 14, 15
@@ -14,7 +14,7 @@ INET, IPV4 = 1, 2
 
 def message(kind: int, family: int, body: bytes) -> bytes:
     content = bytes([family, 0, 0, 7]) + body
-    return HEADER.pack(HEADER.size + len(content), NFNL_SUBSYS_NFTABLES << 8 | kind, 0, 5, 4711) + content
+    return HEADER.pack(HEADER.size + len(content), NFTABLES << 8 | kind, 0, 5, 4711) + content
 
 
 def event(kind: int, table: str, family: int = INET) -> bytes:

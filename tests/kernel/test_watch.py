@@ -11,8 +11,18 @@ import pytest
 from namespaces import Namespace, network, require_kernel
 
 from appliance.firewall import watch as watching
-from appliance.firewall.table.netlink import CREATE, Message, Netlink, NetlinkError, attribute, be64, nested, text
-from appliance.firewall.watch import NFNL_SUBSYS_NFTABLES, NOTHING, Changes, Watch, generation
+from appliance.firewall.table.netlink import (
+    CREATE,
+    NFTABLES,
+    Message,
+    Netlink,
+    NetlinkError,
+    attribute,
+    be64,
+    nested,
+    text,
+)
+from appliance.firewall.watch import NOTHING, Changes, Watch, generation
 
 pytestmark = pytest.mark.kernel
 
@@ -137,8 +147,8 @@ def test_two_foreign_transactions_are_told_one_by_one(site):
 
 
 def test_our_own_transactions_do_not_even_wake_us(site):
-    site.netlink.transact(NFNL_SUBSYS_NFTABLES, elements(NEWSETELEM, 1000))
-    site.netlink.transact(NFNL_SUBSYS_NFTABLES, elements(DELSETELEM, 1000))
+    site.netlink.transact(NFTABLES, elements(NEWSETELEM, 1000))
+    site.netlink.transact(NFTABLES, elements(DELSETELEM, 1000))
 
     assert not select.select([site.watch], [], [], 0)[0]
 
@@ -166,7 +176,7 @@ def test_a_flood_of_foreign_events_is_read_in_portions(site, monkeypatch):
     monkeypatch.setattr(watching, "DATAGRAMS", 4)
     with site.namespace.entered():
         other = Netlink()
-    other.transact(NFNL_SUBSYS_NFTABLES, elements(NEWSETELEM, 2000))
+    other.transact(NFTABLES, elements(NEWSETELEM, 2000))
     other.close()
 
     portions = [site.watch.read() for _ in range(4)]
@@ -203,7 +213,7 @@ def test_stepping_aside_for_our_own_transaction_loses_nothing(site):
     before = site.nft("flush set inet zward ban4")
 
     with site.watch.aside(site.netlink):
-        site.netlink.transact(NFNL_SUBSYS_NFTABLES, elements(NEWSETELEM, 1000))
+        site.netlink.transact(NFTABLES, elements(NEWSETELEM, 1000))
 
     after = site.nft("flush set inet zward ban4")
     assert [changes.pid for changes in site.told()] == [before, after]
@@ -212,7 +222,7 @@ def test_stepping_aside_for_our_own_transaction_loses_nothing(site):
 
 def test_a_foreign_transaction_while_we_stepped_aside_counts_as_lost(site):
     with site.watch.aside(site.netlink):
-        site.netlink.transact(NFNL_SUBSYS_NFTABLES, elements(NEWSETELEM, 10))
+        site.netlink.transact(NFTABLES, elements(NEWSETELEM, 10))
         site.nft("delete table inet zward")
 
     assert site.watch.read() == Changes(lost=True)
@@ -223,7 +233,7 @@ def test_a_foreign_transaction_instead_of_ours_counts_as_lost(site):
     def refused() -> None:
         with site.watch.aside(site.netlink):
             site.nft("flush set inet zward ban4")
-            site.netlink.transact(NFNL_SUBSYS_NFTABLES, elements(DELSETELEM, 1))
+            site.netlink.transact(NFTABLES, elements(DELSETELEM, 1))
 
     with pytest.raises(NetlinkError):
         refused()
@@ -234,7 +244,7 @@ def test_a_foreign_transaction_instead_of_ours_counts_as_lost(site):
 def test_our_own_refused_transaction_is_no_loss(site):
     def refused() -> None:
         with site.watch.aside(site.netlink):
-            site.netlink.transact(NFNL_SUBSYS_NFTABLES, elements(DELSETELEM, 1))
+            site.netlink.transact(NFTABLES, elements(DELSETELEM, 1))
 
     with pytest.raises(NetlinkError):
         refused()
@@ -252,14 +262,14 @@ def test_a_transaction_whose_end_we_stepped_aside_from_counts_as_lost(site):
     assert site.watch._events.take(whole[0]) == NOTHING
 
     with site.watch.aside(site.netlink):
-        site.netlink.transact(NFNL_SUBSYS_NFTABLES, elements(NEWSETELEM, 1))
+        site.netlink.transact(NFTABLES, elements(NEWSETELEM, 1))
 
     assert site.watch.read() == Changes(lost=True)
 
 
 def test_every_transaction_raises_the_generation_by_one(site):
     before = generation(site.netlink)
-    site.netlink.transact(NFNL_SUBSYS_NFTABLES, elements(NEWSETELEM, 10))
+    site.netlink.transact(NFTABLES, elements(NEWSETELEM, 10))
     assert generation(site.netlink) == before + 1
 
     site.nft("delete table inet other")

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from appliance.root.files import LoadError, Refusal, loading, prepare, put, read, require_root, require_roots_own, write
+from appliance.firewall.places import replace
+from appliance.root.files import LoadError, Refusal, loading, prepare, put, read, require_root, require_roots_own
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving files to others needs root (sudo make test)")
 
@@ -79,7 +80,7 @@ def test_a_file_is_replaced_in_one_step_whatever_stands_in_its_way(tmp_path):
     file.symlink_to(victim)
     (tmp_path / ".policy.nft.new").symlink_to(victim)
 
-    write(file, "table inet x { }\n")
+    replace(file, "table inet x { }\n")
 
     assert victim.read_text() == "safe"
     assert read(file) == "table inet x { }\n"

@@ -11,9 +11,7 @@ import struct
 from types import TracebackType
 
 from appliance.firewall.sessions.conntrack import Ends
-
-FORGED_MARK = 0x7A776172
-"""Mark of these packets ("zwar"): the chain `forged` keeps them out of conntrack, where they would be a new flow."""
+from appliance.firewall.table.layout import FORGED
 
 _SYN = 0x02
 _HOPS = 64
@@ -46,7 +44,7 @@ class Forger:
         """IPPROTO_RAW: the packet brings its own IP header, in both families, and nothing is ever received."""
         if family not in self._sockets:
             raw = socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_RAW)
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, FORGED_MARK)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, FORGED)
             self._sockets[family] = raw
         return self._sockets[family]
 

@@ -10,9 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from appliance.firewall.records import FOREVER
 from appliance.firewall.table.features import Features
 from appliance.firewall.table.layout import TABLE
-from appliance.firewall.table.netlink import CREATE, Message, attribute, attributes, be32, each_attribute, nested, text
-
-INET = 1
+from appliance.firewall.table.netlink import (
+    CREATE,
+    INET,
+    Message,
+    attribute,
+    attributes,
+    be32,
+    each_attribute,
+    nested,
+    text,
+)
 
 TABLE_NAME = text(1, TABLE)
 """The table's name, the first attribute of every message."""

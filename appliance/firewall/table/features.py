@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from appliance.firewall.table.netlink import (
     CREATE,
+    INET,
+    NFTABLES,
     Message,
     Netlink,
     NetlinkError,
@@ -18,10 +20,6 @@ from appliance.firewall.table.netlink import (
     text,
 )
 
-NFTABLES = 10
-"""The subsystem's number (linux/netfilter/nfnetlink.h)."""
-
-_INET = 1
 _TABLE = "zward_probe"
 _NAME = text(1, _TABLE)
 _PERSIST = 0x6
@@ -47,30 +45,30 @@ def probed() -> Features:
         try:
             return Features(persist, _has_destroy(kernel), _has_updates(kernel))
         finally:
-            kernel.transact(NFTABLES, [Message(2, 0, _INET, _NAME)])
+            kernel.transact(NFTABLES, [Message(2, 0, INET, _NAME)])
     finally:
         kernel.close()
 
 
 def _has_persist(kernel: Netlink) -> bool:
     with contextlib.suppress(NetlinkError):  # one that a killed probe left
-        kernel.transact(NFTABLES, [Message(2, 0, _INET, _NAME)])
+        kernel.transact(NFTABLES, [Message(2, 0, INET, _NAME)])
     try:
-        kernel.transact(NFTABLES, [Message(0, CREATE, _INET, _NAME + attribute(2, be32(_PERSIST)))])
+        kernel.transact(NFTABLES, [Message(0, CREATE, INET, _NAME + attribute(2, be32(_PERSIST)))])
     except NetlinkError as fault:
         if fault.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
             raise
-        kernel.transact(NFTABLES, [Message(0, CREATE, _INET, _NAME)])
+        kernel.transact(NFTABLES, [Message(0, CREATE, INET, _NAME)])
         return False
     return True
 
 
 def _has_updates(kernel: Netlink) -> bool:
     made = _NAME + text(2, "probe") + attribute(3, be32(_TIMEOUT)) + attribute(4, be32(7)) + attribute(5, be32(4))
-    kernel.transact(NFTABLES, [Message(9, CREATE, _INET, made + attribute(10, be32(1)))])
+    kernel.transact(NFTABLES, [Message(9, CREATE, INET, made + attribute(10, be32(1)))])
     for seconds in (60, 120):
-        kernel.transact(NFTABLES, [Message(12, CREATE, _INET, _element(attribute(4, be64(seconds * 1000))))])
-    answer = kernel.ask(NFTABLES, Message(13, 0, _INET, _element()))
+        kernel.transact(NFTABLES, [Message(12, CREATE, INET, _element(attribute(4, be64(seconds * 1000))))])
+    answer = kernel.ask(NFTABLES, Message(13, 0, INET, _element()))
     found = attributes(answer or b"").get(3, b"")
     return any(attributes(element).get(4) == be64(120_000) for _, element in each_attribute(found))
 
@@ -78,7 +76,7 @@ def _has_updates(kernel: Netlink) -> bool:
 def _has_destroy(kernel: Netlink) -> bool:
     gone = text(1, f"{_TABLE}_missing")
     try:
-        kernel.transact(NFTABLES, [Message(26, 0, _INET, gone)])
+        kernel.transact(NFTABLES, [Message(26, 0, INET, gone)])
     except NetlinkError:
         return False
     return True

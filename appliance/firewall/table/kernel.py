@@ -8,13 +8,22 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
-from appliance.address import Net
+from appliance.address import SOURCE_PREFIX, Net
 from appliance.firewall.backend import Drop, Dropped, Element
-from appliance.firewall.limits import BAN_PREFIXES, SET_SIZE
+from appliance.firewall.limits import SET_SIZE, covering
 from appliance.firewall.orders import Orders
 from appliance.firewall.table import elements, layout, tables
-from appliance.firewall.table.features import NFTABLES, Features, probed
-from appliance.firewall.table.netlink import CREATE, EXCLUSIVE, Message, Netlink, NetlinkError, attributes
+from appliance.firewall.table.features import Features, probed
+from appliance.firewall.table.netlink import (
+    CREATE,
+    EXCLUSIVE,
+    INET,
+    NFTABLES,
+    Message,
+    Netlink,
+    NetlinkError,
+    attributes,
+)
 from appliance.firewall.table.ranges import bounds
 from appliance.model import BAN_SCOPES, Scope
 
@@ -104,7 +113,7 @@ class Kernel:
         self._transact([*made, *tables.ruled(orders, narrow=self._narrow), *self._allowing(orders.never_ban)])
 
     def _table(self) -> "_Table | None":
-        found = self._asked(Message(tables.GETTABLE, 0, tables.INET, elements.TABLE_NAME))
+        found = self._asked(Message(tables.GETTABLE, 0, INET, elements.TABLE_NAME))
         return None if found is None else _Table(attributes(found))
 
     # Bans
@@ -199,7 +208,7 @@ class Kernel:
 
     def unban(self, nets: Collection[Net]) -> list[Net]:
         """Take out every ban that covers one of these; returns what was lifted."""
-        candidates = dict.fromkeys(wider for net in nets for wider in _covering(net))
+        candidates = dict.fromkeys(wider for net in nets for wider in covering(net))
         found: dict[str, list[Net]] = defaultdict(list)
         if len(nets) > MANY:
             for element in self.banned():
@@ -262,7 +271,7 @@ class Kernel:
 
     def _count(self, name: str) -> int | None:
         """How many elements a set holds; None where the kernel does not say."""
-        found = self._asked(Message(_GETSET, 0, tables.INET, elements.of_set(name)))
+        found = self._asked(Message(_GETSET, 0, INET, elements.of_set(name)))
         count = attributes(found or b"").get(_ELEMENT_COUNT)
         return None if count is None else int.from_bytes(count, "big")
 
@@ -288,7 +297,7 @@ class Kernel:
         """Take these for familiar for their seconds."""
         entries: dict[str, dict[bytes, int]] = defaultdict(dict)
         for net, seconds, _ in sources:
-            key = net.widened(layout.SOURCE_PREFIX[net.family]).packed
+            key = net.widened(SOURCE_PREFIX[net.family]).packed
             entries[f"familiar{net.family}"][key] = seconds
         grouped = {name: list(here.items()) for name, here in entries.items()}
         self._transact(elements.written(grouped, self._features))
@@ -298,7 +307,7 @@ class Kernel:
         return [
             source
             for source in sources
-            if self._holds(f"seen{source.family}", source.widened(layout.SOURCE_PREFIX[source.family]).packed)
+            if self._holds(f"seen{source.family}", source.widened(SOURCE_PREFIX[source.family]).packed)
         ]
 
     # Counters
@@ -310,7 +319,7 @@ class Kernel:
 
     def _counters(self) -> dict[str, Dropped]:
         counted = {}
-        for message in self._dumped(Message(_GETOBJ, 0, tables.INET, elements.TABLE_NAME)):
+        for message in self._dumped(Message(_GETOBJ, 0, INET, elements.TABLE_NAME)):
             read = attributes(message)
             values = attributes(read.get(4, b""))
             name = read.get(2, b"").rstrip(b"\0").decode("ascii", "replace")
@@ -361,10 +370,6 @@ def _by_set(bans: Iterable[Element]) -> dict[str, list[tuple[bytes, int]]]:
 
 def _bare_key(key: bytes) -> bytes:
     return elements.bare([key], len(key))[0]
-
-
-def _covering(net: Net) -> list[Net]:
-    return [net.widened(prefix) for prefix in BAN_PREFIXES[net.family] if prefix <= net.prefix]
 
 
 def _timed(ban: Element) -> tuple[str, list[bytes]]:

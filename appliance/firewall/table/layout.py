@@ -18,6 +18,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from appliance.address import SOURCE_PREFIX
 from appliance.firewall.backend import CLOSED_PORTS, EXPOSED_PORTS, Drop
 from appliance.firewall.limits import BAN_PREFIXES, SET_SIZE
 from appliance.firewall.orders import Orders
@@ -34,7 +35,7 @@ REPLY_PRIORITY = -10
 FAVOURED = 0x2000_0000
 """Bit of a packet's mark: its source is allowed or familiar."""
 FORGED = 0x7A77_6172
-"""Mark of the SYNs that we send in a banned client's name."""
+"""Mark ("zwar") of the SYNs that we send in a banned client's name: in conntrack they would be a new flow."""
 
 PROOF_SECONDS = 1800
 """How long an answered source counts as seen."""
@@ -46,7 +47,6 @@ PROTOCOL = {4: x.IPV4, 6: x.IPV6}
 _SAYS = {4: "ip", 6: "ip6"}
 WIDTH = {4: 32, 6: 128}
 """Bits of an address."""
-SOURCE_PREFIX = {4: 32, 6: 64}
 _NARROW = (Scope.LOGIN, Scope.SMTP_IN)
 _SIDES = ("from", "sent")
 """Answers of mail hosts behind this one, and of this one."""

@@ -15,6 +15,11 @@ from typing import NamedTuple
 NETLINK_NETFILTER = 12
 NETLINK_SOCK_DIAG = 4
 
+NFTABLES = 10
+"""The subsystem's number (linux/netfilter/nfnetlink.h)."""
+INET = 1
+"""NFPROTO_INET: a table for both families."""
+
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
 

@@ -8,14 +8,9 @@ from appliance.address import Net
 def bounds(nets: Iterable[Net]) -> list[tuple[int, int]]:
     """(first, last) of each run of addresses that networks of one family cover, ascending, with a gap between."""
     merged: list[tuple[int, int]] = []
-    for first, last in sorted(_bounds(net) for net in nets):
+    for first, last in sorted(net.bounds for net in nets):
         if merged and first <= merged[-1][1] + 1:
             merged[-1] = merged[-1][0], max(last, merged[-1][1])
         else:
             merged.append((first, last))
     return merged
-
-
-def _bounds(net: Net) -> tuple[int, int]:
-    first = int.from_bytes(net.packed, "big")
-    return first, first | ((1 << (len(net.packed) * 8 - net.prefix)) - 1)

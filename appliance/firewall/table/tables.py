@@ -6,10 +6,7 @@ from appliance.firewall.orders import Orders
 from appliance.firewall.table import layout
 from appliance.firewall.table.elements import TABLE_NAME
 from appliance.firewall.table.expressions import GOTO, JUMP, verdict_value
-from appliance.firewall.table.netlink import APPEND, CREATE, Message, attribute, be32, nested, text
-
-INET = 1
-"""NFPROTO_INET: both families in one table."""
+from appliance.firewall.table.netlink import APPEND, CREATE, INET, Message, attribute, be32, nested, text
 
 NEWTABLE, GETTABLE, DELTABLE = 0, 1, 2
 NEWCHAIN = 3

@@ -9,8 +9,8 @@ import pytest
 from namespaces import Namespace, network, require_kernel
 
 from appliance.firewall.table import features
-from appliance.firewall.table.features import NFTABLES, Features, probed
-from appliance.firewall.table.netlink import CREATE, Message, Netlink, NetlinkError, attribute, be32, text
+from appliance.firewall.table.features import Features, probed
+from appliance.firewall.table.netlink import CREATE, NFTABLES, Message, Netlink, NetlinkError, attribute, be32, text
 
 pytestmark = pytest.mark.kernel
 
