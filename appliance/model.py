@@ -24,6 +24,10 @@ class Outcome(StrEnum):
     RELAY_DENIED = "relay_denied"
     THROTTLED_BY_ZIMBRA = "throttled_by_zimbra"
     BACKEND_ERROR = "backend_error"
+    MAIL_ACCEPTED = "mail_accepted"
+    """A host delivered mail to us over port 25: it is no mere guesser of recipients. Never scores."""
+    MAIL_SENT = "mail_sent"
+    """An account sent mail to `count` recipients. Never scores."""
 
 
 class Result(StrEnum):
@@ -50,6 +54,8 @@ RESULT_OF: Mapping[Outcome, Result] = {
     Outcome.RELAY_DENIED: Result.ABUSE,
     Outcome.THROTTLED_BY_ZIMBRA: Result.ABUSE,
     Outcome.BACKEND_ERROR: Result.IGNORED,
+    Outcome.MAIL_ACCEPTED: Result.IGNORED,
+    Outcome.MAIL_SENT: Result.IGNORED,
 }
 
 
@@ -65,6 +71,7 @@ class Protocol(StrEnum):
     EWS = "ews"
     DAV = "dav"
     EAS = "eas"
+    SSH = "ssh"
     UNKNOWN = "unknown"
 
 
@@ -133,7 +140,9 @@ class AuthEvent:
     session: str | None = None
     """Postfix's process on that host (`mx1/4021`): joins the lines of one SMTP session."""
     count: int = 1
-    """How many such events the line stands for."""
+    """How many such events the line stands for; of `mail_sent`, how many recipients."""
+    mail: str | None = None
+    """Postfix's queue id on that host (`mx1/4F2A…`): joins who submitted a mail and how many it went to."""
 
     @property
     def result(self) -> Result:
@@ -219,14 +228,28 @@ class Banned:
         return self.ban.reason
 
 
+class Severity(StrEnum):
+    """How soon a person has to look."""
+
+    NOTICE = "notice"
+    """Worth knowing, in the digest."""
+    WARNING = "warning"
+    """Worth a look today."""
+    CRITICAL = "critical"
+    """Worth waking somebody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Noticed:
     """Something a person should be told; no ban belongs to it."""
 
     detector: str
     subject: str
-    """What it is about: an address, an account, or `site`."""
+    """What it is about: an address, an account, a sender, or `site`."""
     reason: str
+    severity: Severity = Severity.NOTICE
+    source: Net | None = None
+    account: str | None = None
 
 
 Verdict = Watched | Spared | Banned | Noticed
