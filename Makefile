@@ -7,7 +7,7 @@ BIN    := .venv/bin
 READY  := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench fmt clean
+.PHONY: help setup run test check bench stories fmt clean
 
 help:              ## what can be made
 	@sed -n 's/^\([a-z]*\): *[^#]*## /\1#/p' $(firstword $(MAKEFILE_LIST)) | awk -F'#' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -34,6 +34,10 @@ check: setup       ## under a minute: style, types, unit tests, rule samples
 bench: setup       ## figures of this machine; as root also those that need the kernel
 	@.ci/packages test
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+stories: setup     ## zward and fail2ban before the same attackers and the same people
+	@.ci/packages stories
+	PYTHONPATH=tests $(BIN)/python -m bench.stories $(ARGS)
 
 fmt: setup         ## let ruff put the code in order
 	$(BIN)/ruff check --fix .

@@ -6,6 +6,7 @@ prefix length, because every log line asks for a dictionary look-up and `ipaddre
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -55,6 +56,8 @@ class Net(NamedTuple):
 @lru_cache(maxsize=65536)
 def _text(net: Net) -> str:
     """Canonical text (RFC 5952); `ipaddress` takes 2 µs for it, and the same sources come again and again."""
+    if net.prefix == 32 and len(net.packed) == 4:  # nearly all there are, in a fifth of the time
+        return "%d.%d.%d.%d" % tuple(net.packed)  # noqa: UP031 - a format string would name each byte
     address = ipaddress.ip_address(net.packed)
     return str(address) if net.is_host else f"{address}/{net.prefix}"
 
@@ -66,6 +69,11 @@ def _masked(packed: bytes, prefix: int) -> Net:
     return Net(number.to_bytes(len(packed), "big"), prefix)
 
 
+_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_DOTTED = re.compile(rb"%b(?:\.%b){3}" % (_OCTET, _OCTET))
+"""Just the IPv4 addresses that `ipaddress` takes: four numbers up to 255 without leading zeros."""
+
+
 @lru_cache(maxsize=65536)
 def parse_address(text: bytes) -> Net | None:
     """Read one address as a log writes it; None where it is none.
@@ -73,6 +81,8 @@ def parse_address(text: bytes) -> Net | None:
     Accepts brackets around IPv6, unmaps ::ffff:0:0/96 to IPv4 (RFC 4291 2.5.5.2) and refuses scope ids:
     `ipaddress` takes any text behind a `%`, a semicolon and a firewall command included.
     """
+    if _DOTTED.fullmatch(text):  # 1.5 µs where `ipaddress` takes 8: a flood comes from ever new addresses
+        return Net(bytes(map(int, text.split(b"."))), 32)
     if len(text) > 47 or b"%" in text:  # the longest textual form is 45 characters, plus brackets
         return None
     if text[:1] == b"[" and text[-1:] == b"]":

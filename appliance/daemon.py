@@ -15,10 +15,11 @@ from appliance.address import NetSet
 from appliance.config.faults import ConfigError
 from appliance.config.load import load
 from appliance.config.policy import policy_of
-from appliance.config.rule_files import RuleError, load_rules
+from appliance.config.rule_files import RuleError, rules_for
 from appliance.config.schema import Config
 from appliance.desk import Desk
 from appliance.drift import DriftWatch
+from appliance.fencer import Fencer
 from appliance.firewall.backend import Backend, BackendError
 from appliance.firewall.client import HelperBackend
 from appliance.firewall.observe import ObserveBackend
@@ -26,12 +27,15 @@ from appliance.firewall.places import SOCKET
 from appliance.gate import Gate
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
+from appliance.keeper import Keeper
+from appliance.learner import Learner
 from appliance.listen.listeners import Listeners, open_listeners
 from appliance.listen.sockets import Limits
 from appliance.metrics import Metrics
 from appliance.model import Ban, Mode
 from appliance.names import Names
 from appliance.overview import Overview
+from appliance.people import People
 from appliance.read.origin import Trust
 from appliance.read.reader import Reader
 from appliance.read.rules import RuleSet
@@ -80,12 +84,18 @@ class Daemon:
         try:
             await self._open_store()
             self.gate = await self._built_gate()
+            self.learner = Learner(self.gate.judge, self._store, self.metrics, time.time)
             await take_up_bans(self.gate, self._store, time.time())
+            await self.learner.load()
+            self.keeper = Keeper(self.gate, self._store, self.config.store.path, time.time)
+            await self.keeper.load()
             self.desk = Desk(self.gate, self._store, time.time, self.mode_in_force, self._adopt_allowlist)
+            self.people = People(self.gate.judge, self.learner, self._store, time.time, self.mode_in_force)
             self._listeners = await self._opened_listeners()
             self._drift = DriftWatch(self.gate.enforcer, self._reconnects)
+            self._fencer = Fencer(self.gate, self._drift, lambda: self.config.detect.siege.fence, time.time)
             self.overview = Overview(
-                self.gate, self._listeners, self._drift, self.mode_in_force, lambda: self.not_enforced
+                self.gate, self.learner, self._listeners, self._drift, self.mode_in_force, lambda: self.not_enforced
             )
             await self._open_sites()
         except (OSError, RuleError, StoreError, BackendError) as fault:
@@ -113,7 +123,7 @@ class Daemon:
         self._allowed_at_run_time = NetSet(entry.net for entry in await self._store.allow_list())
 
     async def _built_gate(self) -> Gate:
-        rules = load_rules().rules
+        rules = rules_for(self.config)
         await self._resolve_names()
         backend = await self._opened_backend(self.config.mode)
         policy = await self._policy(_mode_of(backend))
@@ -156,7 +166,8 @@ class Daemon:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
-        admin = await self._site(admin_app(self.desk, self.overview.status, self.overview.findings, self.reload))
+        app = admin_app(self.desk, self.people, self.overview.status, self.overview.findings, self.reload)
+        admin = await self._site(app)
         await web.UnixSite(admin, str(path)).start()
         path.chmod(0o660)
         self._open.callback(path.unlink, missing_ok=True)
@@ -173,9 +184,12 @@ class Daemon:
         """Serve until SIGTERM or SIGINT; SIGHUP reloads."""
         works = [
             self.gate.run(),
+            self.learner.run(),
+            self.keeper.run(),
             self._reloads(),
             self.overview.poll_counters(),
             self._drift.run(),
+            self._fencer.run(),
             self._refresh_lists(),
         ]
         tasks = [asyncio.create_task(work) for work in works]
@@ -193,6 +207,8 @@ class Daemon:
         """Take no more, hand on what came, write what waits, and leave the kernel's bans in place."""
         await self._listeners.close()
         await self.gate.recorder.flush()
+        await self.learner.flush()
+        await self.keeper.keep()
         await self._open.aclose()
 
     # Reload
@@ -205,7 +221,8 @@ class Daemon:
         """
         async with self._reloading:
             try:
-                config, rules = load(self.path), load_rules().rules
+                config = load(self.path)
+                rules = rules_for(config)
                 listen = config.listen
                 await self._listeners.adopt(listen.udp, listen.tcp, NetSet(listen.senders))
             except (ConfigError, RuleError, OSError):
@@ -220,7 +237,7 @@ class Daemon:
             self.metrics.set_mode(self.mode_in_force())
             self._reload_counted(success=True)
             return {
-                "lifted": [str(ban.net) for ban in lifted],
+                "lifted": list(dict.fromkeys(str(ban.net) for ban in lifted)),
                 "needs_restart": _needs_restart(old, config),
                 "needs_load": _needs_load(old, config),
             }
@@ -321,6 +338,8 @@ def _needs_load(old: Config, new: Config) -> list[str]:
         "zimbra.proxies": (old.zimbra.proxies, new.zimbra.proxies),
         "listen": (old.listen, new.listen),
         "allow.networks": (old.allow.networks, new.allow.networks),
+        "sshd": (old.sshd, new.sshd),
+        "detect.siege.fence": (old.detect.siege.fence, new.detect.siege.fence),
     }
     return [key for key, (before, after) in loaded.items() if before != after]
 

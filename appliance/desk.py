@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from appliance.address import Net, NetSet, source_of
 from appliance.config.values import network
-from appliance.firewall.backend import BackendError, Element
+from appliance.firewall.backend import Element
 from appliance.firewall.limits import BAN_PREFIXES, LONGEST_BAN, MAX_ALLOWED, Protected, refusal_of
 from appliance.gate import Gate
 from appliance.judge.bans import OPERATOR
 from appliance.judge.words import shown, span, together
 from appliance.model import BAN_SCOPES, Ban, Mode, Scope, Spared
+from appliance.moments import iso
+from appliance.regulars import logins_at, probation_end, told_login
 from appliance.store.store import Count, EvidenceLine, PastBan, Store, StoreError
 
 
@@ -72,17 +73,13 @@ class Desk:
         standing = self._gate.judge.bans_in_force(self._clock())
         return [ban for ban in standing if ban.net.covers(net) or net.covers(ban.net)]
 
-    def _banned(self, net: Net) -> Ban | None:
-        """The ban in force of exactly this network."""
-        return next((ban for ban in self._gate.judge.bans_in_force(self._clock()) if ban.net == net), None)
-
     async def ban(
         self, address: str, seconds: float, reason: str, asker: Asker, scope: str = Scope.ALL
     ) -> dict[str, Any]:
         """Ban by hand. Raises Refusal for an address that is ours, allow-listed or special.
 
-        A ban of the same network that lasts longer and closes the same ports stays, and is the answer; any other
-        is replaced. `fault` says what did not work.
+        A ban of the same network that lasts longer and closes the same ports stays, and is the answer; bans of
+        other scopes stand beside it. `fault` says what did not work.
         """
         closed = scope_of(scope)
         net = bannable(address, closed)
@@ -93,42 +90,39 @@ class Desk:
         now = self._clock()
         if barrier := refusal_of(Element(net, int(seconds), closed), Protected(), Protected()):
             raise Refusal(f"{net} is not banned: {barrier.words}")
-        before = self._banned(net)
         verdict = self._gate.judge.ban(net, seconds, reason, now, scope=closed)
         if isinstance(verdict, Spared):
             raise Refusal(f"{net} is not banned: {verdict.reason}")
-        standing = self._banned(net)
-        if standing is not None and standing is not verdict.ban:
+        standing = self._enough(verdict.ban)
+        if standing is not None:
             fault = "it was banned for longer already, and stays so; unban it first for a shorter ban"
             return told_ban(standing, now) | {"mode": self._mode(), "fault": fault}
         fault = self._gate.enforcer.fault
         self._gate.recorder.ban(verdict.ban)
-        replaced = await self._enforce(verdict.ban, before)
-        fault = fault or replaced
+        self._gate.enforcer.want([verdict.ban])
         try:
             await self._store.add_act(now, asker.name, "ban", str(net), reason)
         except StoreError as unwritten:  # the ban stands all the same
             fault = fault or f"not written down yet: {unwritten}"
         return told_ban(verdict.ban, now) | {"mode": self._mode(), "fault": fault}
 
-    async def _enforce(self, ban: Ban, before: Ban | None) -> str:
-        """Bring a ban into the firewall, in the place of the one before; what did not work, in words."""
-        fault = ""
-        if before is not None and before.scope is not ban.scope:
-            fault = f"it replaces a ban in scope {before.scope.value} until {iso(before.until)}"
-            try:
-                await self._gate.enforcer.unban([ban.net])
-            except BackendError as refused:
-                fault = f"the ban in scope {before.scope.value} stands until {iso(before.until)} beside it: {refused}"
-        self._gate.enforcer.want([ban])
-        return fault
+    def _enough(self, wanted: Ban) -> Ban | None:
+        """The ban in force for whose sake one is not needed: as long at least, and closing its ports."""
+        standing = [ban for ban in self._gate.judge.bans_in_force(self._clock()) if ban.net == wanted.net]
+        if any(ban is wanted for ban in standing):
+            return None
+        closing = [ban for ban in standing if ban.scope in (wanted.scope, Scope.ALL)]
+        return max(closing, key=lambda ban: ban.until, default=None)
 
     async def unban(self, address: str, asker: Asker, reason: str = "") -> list[dict[str, Any]]:
-        """Lift every ban that covers an address. The tombstone is written first, so that no restart brings it back."""
+        """Lift every ban that shares an address with one given, in every scope; what was lifted, ban by ban.
+
+        The tombstone is written first, so that no restart brings it back.
+        """
         net = parsed(address)
         now = self._clock()
         covering = self._touching(net)
-        nets = [ban.net for ban in covering]
+        nets = list(dict.fromkeys(ban.net for ban in covering))
         fault = ""
         try:
             await self._store.lift([net, *nets], now, asker.name, reason)
@@ -152,19 +146,25 @@ class Desk:
         now = self._clock()
         known = await self._store.why(net)
         touching = self._touching(net)
-        standing = max((ban for ban in touching if ban.net.covers(net)), key=lambda ban: ban.until, default=None)
-        written = {(past.ban.net, past.ban.since) for past in known.bans}
-        bans = [*(PastBan(ban, None) for ban in touching if (ban.net, ban.since) not in written), *known.bans]
+        standing = sorted((ban for ban in touching if ban.net.covers(net)), key=_weight, reverse=True)
+        written = {_identity(past.ban) for past in known.bans}
+        bans = [*(PastBan(ban, None) for ban in touching if _identity(ban) not in written), *known.bans]
         rehearsed = self._gate.judge.rehearsed(source_of(net), now)
         against = self._gate.judge.policy.spares(net)
-        if not bans and not known.counts and not against:
+        logins = logins_at(self._gate.judge, net, now)
+        probation = None if standing else probation_end(self._gate.judge, net, known.bans, now)
+        if not (bans or known.counts or against or logins or rehearsed):
             raise NotFound(f"{net}: no failures, no bans, nothing known")
         return {
             "address": str(net),
             "mode": self._mode(),
-            "banned": told_ban(standing, now) if standing else None,
+            "banned": told_ban(standing[0], now) if standing else None,
+            "beside": [told_ban(ban, now) for ban in standing[1:]],
             "would_be_banned": told_ban(rehearsed, now) if rehearsed else None,
             "never_banned": against,
+            "logins": [told_login(seen) for seen in logins],
+            "probation": iso(probation) if probation else None,
+            "is_office": self._gate.judge.is_office(source_of(net), now),
             "bans": [told_past(past) for past in bans],
             "counts": [told_count(count) for count in known.counts],
             "beyond": known.unnamed,
@@ -189,7 +189,7 @@ class Desk:
             await self._store.allow_add(net, comment, asker.name, self._clock())
             await self._store.add_act(self._clock(), asker.name, "allow", str(net), comment)
             ended = await self._readopt()
-        return {"network": str(net), "lifted": [str(ban.net) for ban in ended]}
+        return {"network": str(net), "lifted": list(dict.fromkeys(str(ban.net) for ban in ended))}
 
     async def disallow(self, address: str, asker: Asker) -> dict[str, Any]:
         """Take a network off the run-time allowlist."""
@@ -222,6 +222,16 @@ class Desk:
         return await self._adopt_allowlist(NetSet(entry.net for entry in entries))
 
 
+def _identity(ban: Ban) -> tuple[Net, float, Scope]:
+    """What tells two bans apart in the record."""
+    return ban.net, ban.since, ban.scope
+
+
+def _weight(ban: Ban) -> tuple[bool, float]:
+    """Of several bans of one address the one to name first: of every port before some, then the longest."""
+    return ban.scope is Scope.ALL, ban.until
+
+
 def parsed(text: str) -> Net:
     """An address or network as a person typed it; raises Unusable."""
     try:
@@ -247,11 +257,6 @@ def bannable(text: str, scope: Scope = Scope.ALL) -> Net:
         where = "" if scope is Scope.ALL else f" in scope {scope.value}"
         raise Unusable(f"{net} is a /{net.prefix}; only {lengths} can be banned{where}")
     return net
-
-
-def iso(time: float) -> str:
-    """RFC 3339 in UTC, to the second."""
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def told_past(past: PastBan) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from appliance.firewall.backend import Backend, BackendError, Element, Place
 from appliance.firewall.limits import MAX_BATCH
 from appliance.judge.judge import Judge
 from appliance.metrics import Metrics
-from appliance.model import Ban
+from appliance.model import BAN_SCOPES, Ban
 
 log = logging.getLogger(__name__)
 
@@ -48,19 +48,19 @@ class Enforcer:
         self._judge = judge
         self._metrics = metrics
         self._clock = clock
-        self._wanted: dict[Net, Wanted] = {}
+        self._wanted: dict[Place, Wanted] = {}
         self._due = asyncio.Event()
 
     def want(self, bans: Iterable[Ban]) -> None:
         """Put these bans into the firewall as soon as may be."""
         for ban in bans:
-            self._wanted[ban.net] = Wanted(ban, monotonic())
+            self._wanted[_place(ban)] = Wanted(ban, monotonic())
             self._due.set()
 
     def put_back(self, bans: Iterable[Ban]) -> None:
         """The same for bans that were in force before; they are no new ones to be counted and timed."""
         for ban in bans:
-            self._wanted.setdefault(ban.net, Wanted(ban, None))
+            self._wanted.setdefault(_place(ban), Wanted(ban, None))
             self._due.set()
 
     @property
@@ -74,7 +74,7 @@ class Enforcer:
             await self._due.wait()
             self._due.clear()
             while self._wanted:
-                batch = [self._wanted.pop(net) for net in list(islice(self._wanted, MAX_BATCH))]
+                batch = [self._wanted.pop(place) for place in list(islice(self._wanted, MAX_BATCH))]
                 await finished(self._carry_out(batch))
 
     async def _carry_out(self, batch: list[Wanted]) -> None:
@@ -99,11 +99,12 @@ class Enforcer:
         """But not what was lifted or replaced meanwhile."""
         standing = self._standing()
         for wanted in batch:
-            if standing.get(wanted.ban.net) is wanted.ban:
-                self._wanted.setdefault(wanted.ban.net, wanted)
+            place = _place(wanted.ban)
+            if standing.get(place) is wanted.ban:
+                self._wanted.setdefault(place, wanted)
 
-    def _standing(self) -> dict[Net, Ban]:
-        return {ban.net: ban for ban in self._judge.bans_in_force(self._clock())}
+    def _standing(self) -> dict[Place, Ban]:
+        return {_place(ban): ban for ban in self._judge.bans_in_force(self._clock())}
 
     def _count(self, batch: list[Wanted], refused: Collection[Net]) -> None:
         done = monotonic()
@@ -119,11 +120,28 @@ class Enforcer:
         except BackendError as fault:
             self.failed("allow", fault)
 
+    async def fence(self, ports: Collection[int], seconds: int) -> bool:
+        """Have the firewall take new connections to these ports from known sources only; 0 seconds end that.
+
+        Tried once more after a fault; whoever wants it longer asks again anyway. Whether it is done.
+        """
+        for is_first in (True, False):
+            try:
+                await self.backend.fence(ports, seconds)
+            except BackendError as fault:
+                self.failed("fence", fault)
+            else:
+                self._worked()
+                return True
+            if is_first:
+                await asyncio.sleep(RETRY_SECONDS)
+                await self._mend()
+        return False
+
     async def lift(self, nets: Iterable[Net]) -> None:
         """Take these networks out of the firewall; what fails is done by the next `reconcile`."""
-        nets = list(nets)
         try:
-            await self.unban(nets)
+            await self.unban(list(dict.fromkeys(nets)))
         except BackendError as fault:
             self.failed("unban", fault)
 
@@ -135,12 +153,13 @@ class Enforcer:
         if not nets:
             return []
         for net in nets:
-            self._wanted.pop(net, None)
+            for scope in BAN_SCOPES:
+                self._wanted.pop(Place(net, scope), None)
         lifted = await self.backend.unban(list(nets))
         self._metrics.unbans.inc(len(lifted))
         if lifted:
             fallen = set(lifted)
-            self.put_back(ban for net, ban in self._standing().items() if net in fallen)
+            self.put_back(ban for place, ban in self._standing().items() if place.net in fallen)
         return lifted
 
     async def reconcile(self) -> int:
@@ -149,7 +168,7 @@ class Enforcer:
         Bans that stand in the firewall alone end by themselves, but for those that the policy spares.
         """
         was_faulty = bool(self.fault)
-        expected = [ban for ban in self._judge.bans_in_force(self._clock()) if ban.net not in self._wanted]
+        expected = [ban for place, ban in self._standing().items() if place not in self._wanted]
         try:
             present = await self.backend.banned()
         except BackendError as fault:
@@ -160,20 +179,20 @@ class Enforcer:
         self._worked()
         if was_faulty:
             await self.protect()
-        missing = [ban for ban in expected if (ban.net, ban.scope) not in present]
+        missing = [ban for ban in expected if _place(ban) not in present]
         wrong: set[Net] = set()
         if len(present) > len(expected) - len(missing):
             wrong = self._spared(present)
             await self.lift(wrong)
         if missing:
             standing = self._standing()  # somebody may have been let in while the firewall was listing
-            missing = [ban for ban in missing if standing.get(ban.net) is ban]
+            missing = [ban for ban in missing if standing.get(_place(ban)) is ban]
             self.put_back(missing)
         return len(missing) + len(wrong)
 
     def _spared(self, present: Iterable[Place]) -> set[Net]:
         """Networks that are banned and not in the book, and that the policy spares."""
-        standing = self._standing()
+        standing = {place.net for place in self._standing()}
         return {net for net, _ in present if net not in standing and self._judge.policy.spares(net)}
 
     async def _mend(self) -> bool:
@@ -199,3 +218,7 @@ class Enforcer:
             log.warning("the firewall works again")
         self.fault = ""
         self._metrics.degraded.labels("firewall").set(0)
+
+
+def _place(ban: Ban) -> Place:
+    return Place(ban.net, ban.scope)

@@ -206,6 +206,7 @@ def _firewall(figures: Figures) -> Iterable[Metric]:
     for name, says, number in (
         ("zward_firewall_repairs", "Changes of our table by somebody else that were undone.", health.repairs),
         ("zward_bans_crowded_out", "Bans that gave way because their set was full.", health.crowded_out),
+        ("zward_fenced_packets", "Packets of strangers dropped by the fence around accounts.", health.fenced),
         ("zward_sessions_ended", "Connections of banned sources that were ended.", health.ended),
         ("zward_helper_reconnects", "How often the firewall helper had to be reached anew.", figures.reconnects),
     ):

@@ -11,13 +11,19 @@ from appliance.doctor import Finding, of_arrivals, of_drift
 from appliance.drift import DriftWatch
 from appliance.firewall.backend import BackendError
 from appliance.gate import Gate
+from appliance.learner import Learner
 from appliance.listen.listeners import Listeners
 from appliance.metrics import Figures
-from appliance.model import Mode
+from appliance.model import Mode, Noticed, Severity
+from appliance.moments import iso
 from appliance.version import VERSION
 
 COUNTERS_EVERY = 1.0
 """Seconds between two looks at the kernel's drop counters; a scrape reads what was seen last."""
+ALERTS_SHOWN = 20
+INEFFECTIVE = "ineffective"
+LATELY = 3600.0
+"""Seconds for which it counts that a ban did not hold."""
 
 
 class Overview:
@@ -26,6 +32,7 @@ class Overview:
     def __init__(
         self,
         gate: Gate,
+        learner: Learner,
         listeners: Listeners,
         drift: DriftWatch,
         mode: Callable[[], Mode],
@@ -33,6 +40,7 @@ class Overview:
     ) -> None:
         """`not_enforced` says why nothing is enforced although it should be; "" where all is well."""
         self._gate = gate
+        self._learner = learner
         self._listeners = listeners
         self._drift = drift
         self._mode = mode
@@ -58,7 +66,7 @@ class Overview:
         figures.proofs |= self._gate.prover.answers
         figures.attempts = judge.attempts
         figures.tracked = dict(judge.tracked)
-        figures.evicted = dict(judge.evicted)
+        figures.evicted = dict(judge.evicted) | {"unwritten_logins": self._learner.lost}
         senders = self._listeners.senders.facts()
         figures.senders = len(senders)
         figures.connections = sum(sender.connections for sender in senders.values())
@@ -83,7 +91,8 @@ class Overview:
             "enforce": self._not_enforced(),
             "firewall": self._firewall_fault(),
             "drift": self._drift.told(),
-            "store": self._gate.recorder.fault,
+            "store": self._gate.recorder.fault or self._learner.fault,
+            "ineffective": self._ineffective(now),
         }
         return {
             "version": VERSION,
@@ -92,6 +101,8 @@ class Overview:
             "faults": [f"{part}: {fault}" for part, fault in faults.items() if fault],
             "listening": self.listening(),
             "frames": self._gate.funnel(),
+            "conditions": self._gate.judge.conditions(now),
+            "alerts": [_alert(told, notice) for told, notice in self._alerts()],
             "bans": len(self._gate.judge.bans_in_force(now)),
             "dropped_packets": sum(number.packets for number in self._figures.dropped.values()),
             "senders": [
@@ -101,6 +112,16 @@ class Overview:
             "doubts": list(self._gate.doubts),
         }
 
+    def _alerts(self) -> list[tuple[float, Noticed]]:
+        """What somebody has to look at, the latest last."""
+        alerts = [(told, notice) for told, notice in self._gate.notices if notice.severity is not Severity.NOTICE]
+        return alerts[-ALERTS_SHOWN:]
+
+    def _ineffective(self, now: float) -> str:
+        """Whether banned sources reached a mail host of late."""
+        told = (notice for at, notice in self._gate.notices if notice.detector == INEFFECTIVE and now - at < LATELY)
+        return next((notice.reason for notice in told), "")
+
     async def findings(self) -> list[dict[str, Any]]:
         """What `zward doctor` asks of a running daemon."""
         gate = self._gate
@@ -109,3 +130,14 @@ class Overview:
         drifted = of_drift(self._drift.told())
         arrived = of_arrivals(self._listeners.senders.facts(), gate.clocks, gate.disbelieved)
         return [asdict(finding) for finding in (*works, *drifted, *arrived)]
+
+
+def _alert(told: float, notice: Noticed) -> dict[str, Any]:
+    return {
+        "at": iso(told),
+        "severity": notice.severity,
+        "detector": notice.detector,
+        "source": None if notice.source is None else str(notice.source),
+        "account": notice.account,
+        "reason": notice.reason,
+    }

@@ -1,12 +1,13 @@
 """Writes bans and evidence down, beside the gate: a slow or full disk delays no ban."""
 
 import asyncio
+import contextlib
 import logging
 
 from appliance.address import source_of
 from appliance.batches import finished
 from appliance.metrics import Metrics
-from appliance.model import AuthEvent, Ban, Result
+from appliance.model import RESULT_OF, AuthEvent, Ban, Result
 from appliance.store.queue import EvidenceQueue
 from appliance.store.store import Store, StoreError
 
@@ -17,6 +18,10 @@ RETRY_SECONDS = 1.0
 
 BATCH = 4096
 """Evidence lines in one write: 75 to 210 ms of SQLite's work in its own thread (measured)."""
+
+LINGER_SECONDS = 0.5
+"""How long evidence waits for more of it. A line costs 33 µs in a batch of 256 and 18 µs in one of 4,096, for each
+write is a transaction; bans do not wait, and take along what evidence there is."""
 
 _KEPT = frozenset({Result.FAILURE, Result.LOCKOUT, Result.ABUSE})
 
@@ -32,18 +37,24 @@ class Recorder:
         self._bans: list[Ban] = []
         self._evidence = EvidenceQueue()
         self._due = asyncio.Event()
+        """Something is to be written."""
+        self._hurry = asyncio.Event()
+        """It is worth a write now: a ban, or a whole batch."""
 
     def ban(self, ban: Ban) -> None:
         """Have a ban written down."""
         self._bans.append(ban)
         self._due.set()
+        self._hurry.set()
 
     def event(self, event: AuthEvent, now: float) -> None:
         """Have the line of an event kept, if it blames a source."""
-        if event.source is None or event.result not in _KEPT:
+        if event.source is None or RESULT_OF[event.outcome] not in _KEPT:
             return
         if self._evidence.add(event, source_of(event.source), now):
             self._due.set()
+            if len(self._evidence) >= BATCH:
+                self._hurry.set()
         else:
             self._metrics.evidence_dropped.inc()
 
@@ -53,7 +64,11 @@ class Recorder:
             await self._due.wait()
             self._due.clear()
             while self._bans or self._evidence:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), LINGER_SECONDS)
                 await finished(self._write())
+                if not self._bans and len(self._evidence) < BATCH:
+                    self._hurry.clear()
 
     async def _write(self) -> None:
         bans = self._bans[:BATCH]

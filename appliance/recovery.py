@@ -26,8 +26,8 @@ async def take_up_bans(gate: Gate, store: Store, now: float) -> None:
     present, written = await asyncio.gather(listing, store.history(now - HISTORY))  # a second each
     lifted = await store.lifted(now)
     stored = [ban for ban in written if ban.until > now]
-    known = {ban.net for ban in stored}
-    unknown = [place for place in present if place.net not in known]
+    known = {Place(ban.net, ban.scope) for ban in stored}
+    unknown = [place for place in present if place not in known]
     revenants = {place.net for place in unknown if place.net in lifted}
     orphans = [_orphan(place, present[place], now) for place in unknown if place.net not in lifted]
     forbidden = gate.judge.restore([*stored, *orphans], [ban for ban in written if ban.until <= now])

@@ -21,6 +21,7 @@ def never_ban(config: Config) -> Mapping[Ours, NetSet]:
         Ours.ZIMBRA: NetSet(config.zimbra.hosts),
         Ours.PROXY: NetSet(config.zimbra.proxies),
         Ours.SENDER: NetSet(config.listen.senders),
+        Ours.ADMIN: NetSet(config.gateway.admin if config.gateway else ()),
         Ours.ROUTE: NetSet(_asked(gateways, "the default routes")),
         Ours.RESOLVER: NetSet(_resolvers(RESOLV_CONF)),
     }

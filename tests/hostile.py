@@ -55,6 +55,17 @@ def reverse_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]", "", text)[:255].strip(".-") or "unknown"
 
 
+def vis(text: str) -> str:
+    """OpenSSH, log.c: strnvis(VIS_CSTYLE | VIS_OCTAL | …); its user names have 100 bytes at the most."""
+    found = text.encode("utf-8", "surrogatepass")[:100]
+    return "".join(chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}" for byte in found.replace(b"\\", b"\\\\"))
+
+
+def vis_unbounded(text: str) -> str:
+    """The same of what a client asks for as a method, which has no bound but the line's."""
+    return re.sub(r"[^ -~]", "?", text)
+
+
 @dataclass(frozen=True)
 class Line:
     """A real line; `T` in it is what the client wrote."""
@@ -295,6 +306,29 @@ LINES = {
     "cleanup, Subject": Line(
         "postfix/cleanup[1]", "4VxYz12: warning: header Subject: ‹T› from x[198.51.100.9]; from=<a@b> helo=<x>", postfix
     ),
+    "sshd, user name": Line(
+        "sshd[1]", f"Failed password for invalid user ‹T› from {CLIENT} port 51002 ssh2", vis, is_plain=True
+    ),
+    "sshd, user name, IPv6": Line(
+        "sshd-session[1]", f"Failed password for invalid user ‹T› from {CLIENT6} port 1 ssh2", vis
+    ),
+    "sshd, method": Line(
+        "sshd[1]", f"Failed password for ‹T› for invalid user x from {CLIENT} port 1 ssh2", vis_unbounded, limit=1023
+    ),
+    "sshd, invalid user": Line("sshd[1]", f"Invalid user ‹T› from {CLIENT} port 1", vis, is_plain=True),
+    "sshd, invalid user, no port": Line("sshd[1]", f"Invalid user ‹T› from {CLIENT}", vis, is_plain=True),
+    "sshd, certificate": Line(
+        "sshd[1]", f"Accepted publickey for ana from {CLIENT} port 1 ssh2: RSA-CERT SHA256:x ID ‹T›", vis, is_plain=True
+    ),
+    "sshd, too many": Line(
+        "sshd[1]",
+        f"error: maximum authentication attempts exceeded for ‹T› from {CLIENT} port 1 ssh2 [preauth]",
+        vis,
+        is_plain=True,
+    ),
+    "sshd, gave up": Line(
+        "sshd[1]", f"Connection closed by authenticating user ‹T› {CLIENT} port 1 [preauth]", vis, is_plain=True
+    ),
     "saslauthd, user name": Line("saslauthd[1]", "auth_zimbra: ‹T› auth failed: authentication failed for [‹T›]", raw),
     "saslauthd, its own words": Line("saslauthd[1]", "do_auth : auth failure: [user=‹T›] [service=smtp] [realm=]", raw),
     "jetty, X-Forwarded-Proto": Line(
@@ -339,6 +373,9 @@ PIECES = (
     "NOQUEUE: reject: RCPT", ": 554 5.7.1 ", ": Relay access denied;", " auth failed: ", " auth OK", "client=",
     "203-0-113-66",
     ": DOS ALERT: Request rejected ", f"ip={_CANARY}, session=null, user=null", "DOS ALERT:", f"ip={_CANARY}",
+    # sshd
+    f" from {_CANARY} port 22 ssh2", f" {_CANARY} port 1 [preauth]", f" from {_CANARY}", " port 1", " ssh2",
+    "Failed password for ", "Invalid user ", "Accepted publickey for ", " for invalid user ", " [preauth]", ": ",
     # what holds them together, and what pushes the rest of a line over an edge
     " ", "x", "a.b", "]", "[", "(", ")", "<", ">", "\\", "\t", "\n", "\r\n", "\0", "%", "é", " - ", "=", ":",
     _CANARY, CANARIES[1],

@@ -20,6 +20,7 @@ class Kernel:
         self.standing: list[Element] = []
         self.allowed: frozenset[Net] = frozenset()
         self.favoured: list[Element] = []
+        self.fences: list[tuple[list[int], int]] = []
         self.proved: set[Net] = set()
         self.relaxed = 0
         self.crowded_out = 0
@@ -51,6 +52,18 @@ class Kernel:
         self._fail()
         self.favoured = list(sources)
 
+    def fence(self, ports: Collection[int], seconds: int) -> None:
+        self._fail()
+        self.fences.append((list(ports), seconds))
+
+    def knows_anybody(self) -> bool:
+        self._fail()
+        return bool(self.favoured)
+
+    def fenced(self) -> int:
+        self._fail()
+        return 9
+
     def seen(self, sources: Iterable[Net]) -> list[Net]:
         self._fail()
         return [net for net in sources if net in self.proved]
@@ -72,6 +85,7 @@ class Sessions:
     """Has the methods of `sessions.Sessions`, and ends nobody's."""
 
     ended = 7
+    extra_ports: tuple[int, ...] = ()
 
     def __init__(self, spares: Callable[[Net], bool]) -> None:
         self.spares = spares

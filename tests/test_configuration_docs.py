@@ -1,12 +1,14 @@
 """docs/configuration.md and the installed example say what the program does."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from appliance.config.checks import warnings
 from appliance.config.load import load, parse
+from appliance.config.lockout import acts
 from appliance.config.schema import Config, keys
 
 ROOT = Path(__file__).parent.parent
@@ -54,9 +56,37 @@ def test_the_page_has_examples() -> None:
     assert len(EXAMPLES) == 2
 
 
+@pytest.mark.parametrize("column", [1, 2, 3])
+def test_the_table_of_presets_says_what_they_change(column: int) -> None:
+    table = re.findall(r"(?:^\|.+\|\n)+", PAGE[PAGE.index("### Presets") :], re.MULTILINE)[0]
+    header, _, *rows = [[cell.strip().strip("`") for cell in row.split("|")[1:-1]] for row in table.splitlines()]
+    written = "\n".join(line for row in rows for line in _assignments(row[0], row[column]))
+
+    preset = parse(f'preset = "{header[column]}"', "docs")
+    assert parse(written, "docs").model_copy(update={"preset": preset.preset}) == preset
+
+
+def _assignments(table: str, cell: str) -> Iterator[str]:
+    """A cell of the table of presets, `points 10, within 30m` or `off`, as TOML."""
+    for said in filter(None, cell.split(", ")):
+        name, *values = said.split()
+        shown = [value if value.isdigit() else f'"{value}"' for value in values]
+        if not values:
+            yield f'{table}.mode = "{name}"'
+        else:
+            yield f"{table}.{name} = " + (f"[{', '.join(shown)}]" if name == "steps" else shown[0])
+
+
+def test_the_line_of_zward_check_on_the_page_is_what_it_says() -> None:
+    line = acts(parse('mode = "enforce"', "docs"))
+
+    assert f"\n{line}\n" in PAGE
+
+
 def test_the_installed_example_loads_without_a_warning_and_changes_no_limit() -> None:
     config, default = load(EXAMPLE), Config()
 
     assert warnings(config) == []
-    assert config.mode == default.mode
+    assert (config.mode, config.preset, config.sshd) == (default.mode, default.preset, default.sshd)
+    assert (config.zimbra.lockout, config.zimbra.dosfilter) == (default.zimbra.lockout, default.zimbra.dosfilter)
     assert (config.detect, config.ladder, config.store) == (default.detect, default.ladder, default.store)

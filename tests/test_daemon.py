@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from lines import audit_failure
+from lines import audit_failure, syslog
 from running import COMMAND, CONFIG, running
 
 pytestmark = pytest.mark.daemon
@@ -107,6 +107,25 @@ def test_a_sighup_reloads(tmp_path):
         zward.send(*failures(3))
 
         zward.until(lambda: zward.metric('zward_verdicts_total{detector="guessing",verdict="would_ban"}') == 1)
+
+
+def test_lines_of_sshd_count_from_the_reload_on_that_asks_for_them(tmp_path):
+    line = syslog(time.time(), "sshd[7]", f"Failed password for root from {SOURCE} port 51002 ssh2")
+    imap, ssh = (
+        f'zward_events_total{{evidence="strong",outcome="bad_password",protocol="{protocol}"}}'
+        for protocol in ("imap", "ssh")
+    )
+    with running(tmp_path) as zward:
+        zward.send(line, *failures(1))
+        zward.until(lambda: zward.metric(imap) == 1)
+        assert zward.metric(ssh) == 0
+
+        zward.config.write_text(zward.config.read_text() + "[sshd]\nenabled = true\n")
+        assert zward.ask_json("reload")["needs_restart"] == []
+        zward.send(*[line] * 6)
+        zward.until(lambda: zward.metric(ssh) == 6)
+
+        assert "over imap and ssh" in zward.ask_json("why", SOURCE)["would_be_banned"]["reason"]
 
 
 def test_a_port_in_use_is_told_and_nothing_is_left_behind(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from appliance.address import NetSet, parse_network
 from appliance.config.rule_files import load_rules
 from appliance.desk import Asker, Desk, NotFound, Refusal, Unusable, bannable, parsed, scope_of
-from appliance.firewall.backend import BackendError, Element, Place
+from appliance.firewall.backend import Element, Place
 from appliance.firewall.limits import LONGEST_BAN, MAX_ALLOWED
 from appliance.firewall.observe import ObserveBackend
 from appliance.gate import Gate
@@ -193,22 +193,23 @@ async def test_a_ban_of_some_ports_carries_its_scope_everywhere(tmp_path):
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("first", "second", "seconds"), [("login", "all", 60), ("all", "login", 7200)])
-async def test_a_ban_in_another_scope_replaces_the_one_before_and_says_so(tmp_path, first, second, seconds):
+@pytest.mark.parametrize(
+    ("first", "second", "seconds"), [("login", "all", 60), ("all", "login", 7200), ("smtp-in", "login", 60)]
+)
+async def test_a_ban_in_another_scope_stands_beside_the_one_before(tmp_path, first, second, seconds):
     async with world(tmp_path) as it:
         await it.desk.ban(ADDRESS, 3600, "one", ANA, first)
-        await it.until((ADDRESS, Scope(first)))
+        it.clock.now += 1
 
         told = await it.desk.ban(ADDRESS, seconds, "two", ANA, second)
 
-        assert (told["scope"], told["reason"], told["remaining"]) == (second, "two", seconds)
-        assert told["fault"] == f"it replaces a ban in scope {first} until 2026-10-21T13:00:00Z"
-        await it.until((ADDRESS, Scope(second)))
-        assert [ban["reason"] for ban in it.desk.bans()] == ["two"]
+        assert (told["scope"], told["reason"], told["remaining"], told["fault"]) == (second, "two", seconds, "")
+        await it.until((ADDRESS, Scope(first)), (ADDRESS, Scope(second)))
+        assert [(ban["reason"], ban["scope"]) for ban in it.desk.bans()] == [("two", second), ("one", first)]
 
 
 @pytest.mark.asyncio
-async def test_a_ban_of_every_port_that_lasts_longer_is_not_narrowed_by_a_shorter_one(tmp_path):
+async def test_a_ban_of_every_port_that_lasts_longer_makes_one_of_some_needless(tmp_path):
     async with world(tmp_path) as it:
         await it.desk.ban(ADDRESS, 7200, "wide", ANA)
 
@@ -220,33 +221,49 @@ async def test_a_ban_of_every_port_that_lasts_longer_is_not_narrowed_by_a_shorte
 
 
 @pytest.mark.asyncio
-async def test_to_replace_a_ban_takes_no_ban_from_the_network_around(tmp_path):
+async def test_an_unban_lifts_every_scope_and_names_each(tmp_path):
     async with world(tmp_path) as it:
-        await it.desk.ban("203.0.113.0/24", 60, "around", ANA)
-        await it.desk.ban(ADDRESS, 60, "one", ANA, "login")
-        await it.until(("203.0.113.0/24", Scope.ALL), (ADDRESS, Scope.LOGIN))
+        for seconds, reason, scope in ((60, "one", "login"), (60, "two", "smtp-in"), (30, "three", "all")):
+            await it.desk.ban(ADDRESS, seconds, reason, ANA, scope)
+        await it.until(*((ADDRESS, scope) for scope in (Scope.LOGIN, Scope.SMTP_IN, Scope.ALL)))
 
-        await it.desk.ban(ADDRESS, 60, "two", ANA, "smtp-in")
+        lifted = await it.desk.unban(ADDRESS, ANA, "sorry")
 
-        await it.until(("203.0.113.0/24", Scope.ALL), (ADDRESS, Scope.SMTP_IN))
+        named = {(each["scope"], each["reason"], each["fault"]) for each in lifted}
+        assert named == {("login", "one", ""), ("smtp-in", "two", ""), ("all", "three", "")}
+        assert (await it.backend.banned(), it.desk.bans()) == ({}, [])
+        assert await it.store.bans_in_force(it.clock()) == []
+        assert [past["lifted_by"] for past in (await it.desk.why(ADDRESS))["bans"]] == ["ana"] * 3
 
 
 @pytest.mark.asyncio
-async def test_a_ban_is_made_although_the_one_before_cannot_be_lifted(tmp_path, monkeypatch):
-    async def gone(*_arguments):
-        raise BackendError("the helper is gone")
+async def test_why_names_a_ban_of_every_port_first_and_those_beside_it(tmp_path):
+    async with world(tmp_path) as it:
+        await it.desk.ban(ADDRESS, 7200, "guesses", ANA, "login")
+        await it.desk.ban(ADDRESS, 60, "phoned", ANA)
+        await it.desk.ban("203.0.113.0/24", 600, "harvests", ANA, "smtp-in")
+        await it.desk.ban("203.0.113.8", 60, "another", ANA)
 
+        told = await it.desk.why(ADDRESS)
+
+        assert told["banned"]["reason"] == "phoned"
+        assert [(each["reason"], each["scope"]) for each in told["beside"]] == [
+            ("guesses", "login"),
+            ("harvests", "smtp-in"),
+        ]
+        assert len(told["bans"]) == 3
+
+
+@pytest.mark.asyncio
+async def test_to_lift_a_network_takes_no_scope_from_the_network_beside(tmp_path):
     async with world(tmp_path) as it:
         await it.desk.ban(ADDRESS, 60, "one", ANA, "login")
-        await it.until((ADDRESS, Scope.LOGIN))
-        monkeypatch.setattr(it.backend, "unban", gone)
+        await it.desk.ban("203.0.113.8", 60, "two", ANA, "smtp-in")
+        await it.until((ADDRESS, Scope.LOGIN), ("203.0.113.8", Scope.SMTP_IN))
 
-        told = await it.desk.ban(ADDRESS, 60, "two", ANA, "smtp-in")
+        await it.desk.unban(ADDRESS, ANA)
 
-        assert told["fault"].startswith(
-            "the ban in scope login stands until 2026-10-21T12:01:00Z beside it: the helper"
-        )
-        await it.until((ADDRESS, Scope.LOGIN), (ADDRESS, Scope.SMTP_IN))
+        await it.until(("203.0.113.8", Scope.SMTP_IN))
 
 
 @pytest.mark.parametrize("text", ["web", "admin", "", "ALL", "smtp_in"])

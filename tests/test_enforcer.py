@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -155,11 +155,17 @@ async def test_a_wider_ban_that_falls_with_another_is_put_back():
         it.enforcer.want([it.decide(), it.decide(AROUND, Scope.LOGIN)])
         await it.until(Place(HOST), Place(AROUND, Scope.LOGIN))
         it.judge.adopt(Policy(mode=Mode.ENFORCE))
-        it.judge._bans.end(HOST)  # as a list that spares it does
+        it.judge._memory.bans.end(HOST)  # as a list that spares it does
 
         await it.enforcer.lift([HOST])
 
         await it.until(Place(AROUND, Scope.LOGIN))
+
+
+async def fails_once(it: World) -> None:
+    async with asyncio.timeout(10):
+        while not it.enforcer.fault:
+            await asyncio.sleep(0.001)
 
 
 @pytest.mark.asyncio
@@ -167,20 +173,97 @@ async def test_a_ban_that_was_replaced_while_the_firewall_failed_is_not_tried_ag
     monkeypatch.setattr("appliance.enforcer.RETRY_SECONDS", 0.02)
     async with world() as it:
         it.backend.fails = "the helper is gone"
-        it.enforcer.want([it.decide(scope=Scope.LOGIN)])
-        async with asyncio.timeout(10):
-            while not it.enforcer.fault:
-                await asyncio.sleep(0.001)
-        replacement = it.decide(scope=Scope.SMTP_IN)
-        it.enforcer.want([replacement])
+        it.enforcer.want([it.decide(seconds=60)])
+        await fails_once(it)
+        it.enforcer.want([it.decide(seconds=3600)])
         it.backend.fails = ""
 
-        await it.until(Place(HOST, Scope.SMTP_IN))
-        assert {element.scope for element in it.backend.sent} == {Scope.SMTP_IN}
+        await it.until(Place(HOST))
+        assert {element.seconds for element in it.backend.sent} == {3600}
         assert it.enforcer.failures == 1
+
+
+@pytest.mark.asyncio
+async def test_a_ban_that_failed_is_tried_again_though_one_of_another_scope_came_meanwhile(monkeypatch):
+    monkeypatch.setattr("appliance.enforcer.RETRY_SECONDS", 0.02)
+    async with world() as it:
+        it.backend.fails = "the helper is gone"
+        it.enforcer.want([it.decide(scope=Scope.LOGIN)])
+        await fails_once(it)
+        it.enforcer.want([it.decide(scope=Scope.SMTP_IN, seconds=60)])
+        it.backend.fails = ""
+
+        await it.until(Place(HOST, Scope.LOGIN), Place(HOST, Scope.SMTP_IN))
+
+
+@pytest.mark.asyncio
+async def test_bans_of_two_scopes_of_one_network_are_both_carried_out_and_counted():
+    async with world() as it:
+        it.enforcer.want([it.decide(scope=Scope.LOGIN), it.decide(scope=Scope.SMTP_IN, seconds=60)])
+
+        await it.until(Place(HOST, Scope.LOGIN), Place(HOST, Scope.SMTP_IN))
+        assert it.value("zward_bans_total", detector="operator", family="4") == 2
+        assert await it.enforcer.reconcile() == 0
+
+
+@pytest.mark.asyncio
+async def test_of_two_scopes_the_one_that_is_missing_is_put_back():
+    async with world() as it:
+        it.decide(scope=Scope.LOGIN)
+        it.decide(scope=Scope.SMTP_IN)
+        await it.backend.ban([Element(HOST, 60, Scope.LOGIN)])
+
+        assert await it.enforcer.reconcile() == 1
+        await it.until(Place(HOST, Scope.LOGIN), Place(HOST, Scope.SMTP_IN))
+        assert [element.scope for element in it.backend.sent] == [Scope.LOGIN, Scope.SMTP_IN]
+
+
+@pytest.mark.asyncio
+async def test_to_let_a_network_in_takes_back_what_is_on_its_way_in_every_scope():
+    async with world() as it:
+        it.enforcer.want([it.decide(scope=Scope.LOGIN), it.decide(scope=Scope.SMTP_IN)])
+        it.judge.unban(HOST, NOW)
+
+        assert await it.enforcer.unban([HOST]) == []
+        assert (it.enforcer.is_behind, it.backend.sent) == (False, [])
 
 
 @pytest.mark.asyncio
 async def test_to_lift_nothing_asks_nothing():
     async with world() as it:
         assert await it.enforcer.unban([]) == []
+
+
+class Fencing(Slow):
+    """Writes down what it is to fence, after as many faults as it is told."""
+
+    def __init__(self, faults: int = 0) -> None:
+        super().__init__()
+        self.faults = faults
+        self.opened = 0
+        self.fenced: list[tuple[tuple[int, ...], int]] = []
+
+    async def open(self) -> None:
+        self.opened += 1
+
+    async def fence(self, ports: Collection[int], seconds: int) -> None:
+        if self.faults:
+            self.faults -= 1
+            raise BackendError("the table is gone")
+        self.fenced.append((tuple(ports), seconds))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("faults", "is_done", "opened"), [(0, True, 0), (1, True, 1), (2, False, 1)])
+async def test_a_fence_is_tried_twice_and_the_table_is_put_back_in_between(
+    monkeypatch: pytest.MonkeyPatch, faults: int, is_done: bool, opened: int
+) -> None:
+    monkeypatch.setattr("appliance.enforcer.RETRY_SECONDS", 0)
+    async with world() as it:
+        it.enforcer.backend = backend = Fencing(faults)
+
+        assert await it.enforcer.fence((587, 993), 1800) is is_done
+        assert backend.fenced == [((587, 993), 1800)] * is_done
+        assert (backend.opened, it.enforcer.failures) == (opened, faults)
+        assert bool(it.enforcer.fault) is not is_done
+        assert it.value("zward_firewall_failures_total", operation="fence") == faults

@@ -191,11 +191,12 @@ async def test_where_the_gateway_sees_no_traffic_nobody_is_asked(tmp_path):
 @pytest.mark.asyncio
 async def test_bans_decided_together_go_together(tmp_path):
     async with world(tmp_path) as here:
-        frames = [frame for number in range(200) for frame in failures(6, f"203.0.113.{number}")]
+        # fewer than trip the fuse, and no two of one network
+        frames = [frame for number in range(90) for frame in failures(6, f"198.18.{number}.9")]
         here.receive(*frames)
 
-        await here.until(lambda: _has(here, 200))
-        assert sum(here.backend.batches) == 200
+        await here.until(lambda: _has(here, 90))
+        assert sum(here.backend.batches) == 90
         assert len(here.backend.batches) <= 2
 
 
@@ -345,3 +346,17 @@ async def test_firewall_that_is_slow_to_prove_delays_no_ban_by_strong_evidence(t
 
         await here.until(lambda: _has(here, 1))
         assert await here.banned() == ["203.0.113.9"]
+
+
+@pytest.mark.asyncio
+async def test_evidence_waits_for_more_of_it_and_a_ban_does_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("appliance.recorder.LINGER_SECONDS", 3600.0)
+    async with world(tmp_path) as here:
+        here.receive(*failures(5))
+        await asyncio.sleep(0)
+        assert len(here.gate.recorder._evidence) == 5
+
+        here.receive(*failures(1))
+
+        await here.until(lambda: _written(here))
+        await here.until(lambda: _counted(here, 6))

@@ -20,6 +20,7 @@ from appliance.firewall.observe import ObserveBackend
 from appliance.gate import Gate
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
+from appliance.learner import Learner
 from appliance.metrics import Metrics
 from appliance.model import Mode, Scope
 from appliance.overview import Overview
@@ -84,6 +85,7 @@ async def world(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Wo
     async with taking() as intake:
         overview = Overview(
             gate,
+            Learner(gate.judge, store, metrics, time.time),
             intake.listeners,
             watch,
             lambda: Mode.ENFORCE,

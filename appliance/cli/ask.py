@@ -6,9 +6,8 @@ from typing import Any
 import click
 
 from appliance.cli.asking import ask
-from appliance.cli.options import NOT_FOUND, config_option, json_option, print_json
+from appliance.cli.options import NOT_FOUND, Duration, config_option, json_option, print_json
 from appliance.cli.tables import LABEL, in_words, moment, print_fact, print_table, stretch
-from appliance.config.durations import seconds as seconds_of
 from appliance.firewall.backend import CLOSED_PORTS
 from appliance.judge.words import kind, shown, visible
 from appliance.model import BAN_SCOPES, Outcome, Scope
@@ -19,16 +18,6 @@ OBSERVING = "the mode is observe: it is written down and nothing is blocked"
 def _ports(scope: Scope) -> str:
     """`smtp-in: 25`."""
     return f"{scope.value}: {', '.join(map(str, sorted(CLOSED_PORTS[scope])))}"
-
-
-class _Duration(click.ParamType[float]):
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            return seconds_of(str(value))
-        except ValueError as fault:
-            self.fail(str(fault), param, ctx)
 
 
 @click.command(help="How the daemon is: mode, what comes in, who is out, what does not work.")
@@ -42,6 +31,12 @@ def status(config: Path | None, as_json: bool) -> None:
     click.secho(f"zward {told['version']}, mode {told['mode']}, up {in_words(told['uptime'])}", bold=True)
     for fault in told["faults"]:
         print_fact("degraded", fault, "red")
+    for name, words in told["conditions"].items():
+        print_fact(name, words, "yellow")
+    for alert in told["alerts"]:
+        print_fact(
+            alert["severity"], f"{alert['at']} {alert['detector']}: {alert['reason']}", _COLOURS[alert["severity"]]
+        )
     print_fact("listening", ", ".join(told["listening"]) or "nowhere")
     frames = told["frames"]
     print_fact("frames", f"{frames['received']} received, {frames['parsed']} read, {frames['events']} events")
@@ -53,6 +48,9 @@ def status(config: Path | None, as_json: bool) -> None:
         print_fact("sender", "no host has sent a line yet")
     for doubt in told["doubts"]:
         print_fact("doubtful", doubt)
+
+
+_COLOURS = {"critical": "red", "warning": "yellow"}
 
 
 @click.command(help="Who is banned, until when and why; of one ADDRESS or network only the bans that touch it.")
@@ -92,7 +90,8 @@ def _print_table(found: list[dict[str, Any]]) -> None:
 
 def _only(told: dict[str, Any]) -> str:
     """` in scope login`, where a ban does not close every port."""
-    return "" if told["scope"] == Scope.ALL else f" in scope {told['scope']}"
+    scope = told.get("scope", Scope.ALL)  # of a ban that stood in the kernel alone nothing more is known
+    return "" if scope == Scope.ALL else f" in scope {scope}"
 
 
 def _print_bans(found: list[dict[str, Any]], address: str | None, observing: bool) -> None:
@@ -112,7 +111,7 @@ def _print_bans(found: list[dict[str, Any]], address: str | None, observing: boo
 @config_option
 @json_option
 @click.argument("address")
-@click.option("--for", "seconds", type=_Duration(), required=True, help="How long: 90s, 30m, 2h, 7d.")
+@click.option("--for", "seconds", type=Duration(), required=True, help="How long: 90s, 30m, 2h, 7d.")
 @click.option("--reason", required=True, help="For whoever finds the ban later.")
 @click.option(
     "--scope",
@@ -145,7 +144,7 @@ def unban(config: Path | None, as_json: bool, address: str, reason: str) -> None
         print_json(lifted)
         return
     for each in lifted:
-        click.echo(f"lifted {each['address']}: {visible(each['reason'])}")
+        click.echo(f"lifted {each['address']}{_only(each)}: {visible(each['reason'])}")
     for fault in {each["fault"] for each in lifted} - {""}:
         click.secho(visible(fault), err=True, fg="yellow")
 
@@ -161,6 +160,7 @@ def why(config: Path | None, as_json: bool, address: str, lines: int) -> None:
         print_json(told)
         return
     _print_standing(told)
+    _print_logins(told)
     for count in told["counts"]:
         _print_count(count)
     if told["beyond"]:
@@ -180,7 +180,8 @@ def _print_standing(told: dict[str, Any]) -> None:
         step = "" if standing["by_hand"] else f", step {standing['step'] + 1}"
         print_fact("why", f"{standing['reason']} ({standing['detector']}{step})")
         if standing["scope"] != Scope.ALL:
-            print_fact("ports", f"{_ports(Scope(standing['scope']))}; the others are open to it")
+            others = "others are closed as well, see below" if told["beside"] else "the others are open to it"
+            print_fact("ports", f"{_ports(Scope(standing['scope']))}; {others}")
         if told["mode"] == "observe":
             print_fact("but", OBSERVING, "yellow")
     else:
@@ -189,6 +190,21 @@ def _print_standing(told: dict[str, Any]) -> None:
         print_fact("observed", f"would be banned until {moment(observed['until'])}: {observed['reason']}")
     if told["never_banned"]:
         print_fact("never", f"is never banned: {told['never_banned']}")
+
+
+def _print_logins(told: dict[str, Any]) -> None:
+    """Who logs in from there: whether a caller's device, or a stranger."""
+    for login in told["logins"][:5]:
+        when = f"first {moment(login['first'])}, last {moment(login['last'])}"
+        print_fact("logs in", f"{shown(login['account'])}, {when}")
+    if len(told["logins"]) > 5:
+        print_fact("", f"and {len(told['logins']) - 5} more accounts: zward familiar list {told['address']}")
+    if told["is_office"]:
+        print_fact("office", "several people log in from there, so it is told of rather than banned")
+    elif told["counts"] and not told["logins"]:
+        print_fact("logs in", "nobody: in 30 days no login came from there")
+    if told["probation"]:
+        print_fact("probation", f"one more failed login may ban it again, until {moment(told['probation'])}")
 
 
 def _print_count(count: dict[str, Any]) -> None:
@@ -202,7 +218,7 @@ def _print_past(told: dict[str, Any]) -> None:
     """The other bans that touch the address: of networks around it and inside it, and those that are over."""
     standing = told["banned"]
     for past in told["bans"]:
-        if standing and (past["address"], past["since"]) == (standing["address"], standing["since"]):
+        if standing and all(past[key] == standing[key] for key in ("address", "since", "scope")):
             continue
         if past["lifted"]:
             end = f"lifted {moment(past['lifted'])} by {past['lifted_by']}"

@@ -10,6 +10,7 @@ from appliance.config.checks import warnings
 from appliance.config.default import BUILT_IN
 from appliance.config.faults import ConfigError
 from appliance.config.load import load
+from appliance.config.lockout import acts
 from appliance.config.places import find
 from appliance.config.rule_files import RuleError, load_rules, prove
 
@@ -21,7 +22,7 @@ from appliance.config.rule_files import RuleError, load_rules, prove
 def check(config: Path | None, as_json: bool, file: Path | None) -> None:
     path = find(file or config)
     try:
-        warned = warnings(load(path))
+        loaded = load(path)
     except ConfigError as fault:
         if as_json:
             print_json({"config": str(path or BUILT_IN), "faults": str(fault).splitlines(), "warnings": []})
@@ -32,10 +33,12 @@ def check(config: Path | None, as_json: bool, file: Path | None) -> None:
         faults = prove(files)
     except RuleError as fault:
         leave(str(fault), FAILED)
+    warned = warnings(loaded)
     told: dict[str, Any] = {
         "config": str(path or BUILT_IN),
         "faults": faults,
         "warnings": warned,
+        "acts": acts(loaded),
         "rules": len(files.rules),
         "samples": len(files.samples),
     }
@@ -47,6 +50,7 @@ def check(config: Path | None, as_json: bool, file: Path | None) -> None:
         for text in warned:
             click.secho(f"warning: {text}", err=True, fg="yellow")
         click.echo(f"{told['config']}: valid, {len(warned)} warning{'' if len(warned) == 1 else 's'}")
+        click.echo(told["acts"])
         click.echo(f"{told['rules']} rules: {told['samples'] - len(faults)} of {told['samples']} samples as expected")
     if faults:
         raise SystemExit(FAILED)

@@ -12,8 +12,9 @@ import click
 from appliance.address import NetSet
 from appliance.cli.options import FAILED, config_option, json_option, leave
 from appliance.cli.settings import config_of
-from appliance.config.rule_files import RuleError, load_rules
+from appliance.config.rule_files import RuleError, rules_for
 from appliance.judge.words import shown, visible
+from appliance.model import Result
 from appliance.read.origin import Trust
 from appliance.read.reader import Fact, Reader
 
@@ -30,7 +31,7 @@ _SHOWN = 1000
 def explain(config: Path | None, as_json: bool, file: BinaryIO) -> None:
     settings = config_of(config)
     try:
-        rules = load_rules().rules
+        rules = rules_for(settings)
     except RuleError as fault:
         leave(str(fault), FAILED)
     trust = Trust(NetSet(settings.zimbra.hosts), NetSet(settings.zimbra.proxies))
@@ -61,7 +62,7 @@ def told(fact: Fact) -> dict[str, Any]:
         "result": fact.result.value,
         "outcome": event.outcome.value if event else None,
         "rule": event.rule if event else None,
-        "source": str(event.source) if event and event.source else None,
+        "source": str(event.source) if event and event.source and fact.result is not Result.IGNORED else None,
         "account": fact.account,
         "protocol": fact.protocol.value,
         "evidence": event.evidence.value if event else None,

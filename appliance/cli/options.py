@@ -8,12 +8,25 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from appliance.config.durations import seconds as seconds_of
 from appliance.judge.words import visible
 
 FAILED, USAGE, NOT_FOUND, UNREACHABLE, CONFIG_INVALID, REFUSED = 1, 2, 3, 4, 5, 6
 """Exit codes."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, written `90s`, `30m`, `2h`, `7d`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return seconds_of(str(value))
+        except ValueError as fault:
+            self.fail(str(fault), param, ctx)
 
 
 def config_option(command: Command) -> Command:

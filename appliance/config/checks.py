@@ -3,16 +3,21 @@
 from collections.abc import Iterator
 
 from appliance.address import LOOPBACK, SOURCE_PREFIX, NetSet
+from appliance.config import lockout
+from appliance.config.detect import Detect
 from appliance.config.durations import in_words
+from appliance.config.faults import show
 from appliance.config.schema import Config
 from appliance.judge.detector import DetectorMode
+from appliance.model import Mode
 
 WIDE = 256
 """Sources in a listed network from which on it is worth a second look: an IPv4 /24, 256 IPv6 /64."""
 
-LOCKOUT_SHARE = 0.7
-"""How much of Zimbra's lockout limit a stranger may use up before we act, so that we act first."""
-
+FEW = 3
+"""Failures that a person may well need who tries a password or two from memory."""
+LONG = 12 * 3600.0
+"""Seconds of a first ban from which on a traveller calls rather than waits."""
 
 INTERNAL = {
     389: "LDAP holds every account's password hash",
@@ -26,25 +31,80 @@ INTERNAL = {
 
 def warnings(config: Config) -> list[str]:
     """What `zward check` tells beside the faults; each begins with the key that it is about."""
-    return [*_lockout(config), *_wide_networks(config), *_absent(config), *_gateway(config)]
+    return [
+        *lockout.warnings(config),
+        *_detectors(config),
+        *_travellers(config),
+        *_wide_networks(config),
+        *_absent(config),
+        *_gateway(config),
+    ]
 
 
-def _lockout(config: Config) -> Iterator[str]:
-    """We should ban a stranger before Zimbra locks the account that it tries."""
-    guessing, lockout = config.detect.guessing, config.zimbra.lockout
-    if guessing.mode is DetectorMode.OFF or not lockout.max_failures:
-        return
-    if guessing.points >= LOCKOUT_SHARE * lockout.max_failures:
+def _detectors(config: Config) -> Iterator[str]:
+    """Figures of detectors that do not fit each other or the rest."""
+    detect = config.detect
+    if config.mode is Mode.ENFORCE and DetectorMode.ENFORCE not in _banning(detect):
+        yield 'mode: "enforce", but no detector that bans is in mode "enforce": nobody is banned'
+    if detect.spraying.strangers > detect.spraying.accounts:
         yield (
-            f"detect.guessing.points: {guessing.points} is not less than {LOCKOUT_SHARE} × "
-            f"zimbra.lockout.max_failures ({lockout.max_failures}): Zimbra may lock an account before the "
-            "source that tries it is banned"
+            f"detect.spraying.strangers: {detect.spraying.strangers} is more than detect.spraying.accounts "
+            f"({detect.spraying.accounts}): a stranger may try more accounts than a known source; "
+            f"set it to {detect.spraying.accounts} at most"
         )
-    if guessing.within < lockout.within / 2:
+    yield from _traps(detect.trap.accounts)
+    if detect.siege.fence.enabled and not config.firewall.sees_traffic:
         yield (
-            f"detect.guessing.within: {in_words(guessing.within)} is less than half of zimbra.lockout.within "
-            f"({in_words(lockout.within)}): who waits a little can make Zimbra lock an account unbanned"
+            "detect.siege.fence.enabled: firewall.sees_traffic is false: a fence on this host stops nobody who does "
+            "not pass it"
         )
+
+
+def _traps(accounts: tuple[str, ...]) -> Iterator[str]:
+    """Names that trap more than their writer may have meant, or nothing."""
+    if bare := [name for name in accounts if "@" not in name]:
+        yield f"detect.trap.accounts: {_first(bare)} without a domain: such a name is a trap at every domain of yours"
+    parts = {name: name.partition("@") for name in accounts if "@" in name}
+    if wrong := [name for name, (local, _, domain) in parts.items() if not local or "." not in domain]:
+        yield f"detect.trap.accounts: {_first(wrong)}: no address, so nobody is trapped by it"
+
+
+def _first(names: list[str]) -> str:
+    return f"{show(names[0])}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
+
+
+def _banning(detect: Detect) -> set[DetectorMode]:
+    """The modes of all that can ban a stranger by what it does; a neighbourhood follows bans, a trap needs a list."""
+    return {
+        detect.guessing.mode,
+        detect.slow_guessing.mode,
+        detect.siege.mode,
+        detect.spraying.mode,
+        detect.admin_door.mode,
+        detect.probing.mode,
+        detect.harvesting.mode,
+    }
+
+
+def _travellers(config: Config) -> Iterator[str]:
+    """People who mistype where they never logged in before."""
+    guessing, spraying, steps = config.detect.guessing, config.detect.spraying, config.ladder.steps
+    if guessing.mode is DetectorMode.ENFORCE and guessing.points <= FEW and steps[0] >= LONG:
+        yield (
+            f"detect.guessing.points: {guessing.points}, with ladder.steps that begin at {in_words(steps[0])}: a "
+            f"traveller who mistypes the password {_times(guessing.points)} at a new place is shut out for "
+            f"{in_words(steps[0])}"
+        )
+    if spraying.mode is DetectorMode.ENFORCE and spraying.strangers <= 2:
+        term = in_words(steps[min(3, len(steps) - 1)])
+        yield (
+            f"detect.spraying.strangers: {spraying.strangers}: a couple on a journey who each mistype once where "
+            f"nobody ever logged in are shut out for {term}; set it to 3 at least"
+        )
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _wide_networks(config: Config) -> Iterator[str]:

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from appliance.address import NetSet, parse_network
+from appliance.config.detect import Detect
+from appliance.config.schema import Config
+from appliance.judge.detector import DetectorMode
 from appliance.model import Evidence, Outcome, Protocol
 from appliance.read.origin import Trust
 from appliance.read.reader import Fact, Reader
@@ -40,6 +43,7 @@ _RULE_KEYS = frozenset(
         "outcome",
         "protocol",
         "evidence",
+        "needed_by",
         "client_text",
         "literals",
         "wakes",
@@ -47,7 +51,7 @@ _RULE_KEYS = frozenset(
         "ignores",
     }
 )
-_MATCH_KEYS = frozenset({"line", "source", "account", "protocol", "count"})
+_MATCH_KEYS = frozenset({"line", "source", "account", "protocol", "count", "mail"})
 _IGNORE_KEYS = frozenset({"line", "why"})
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _POSSESSIVE_GROUP = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+")
@@ -116,6 +120,18 @@ def load_rules(directory: Path | None = None) -> RuleFiles:
     return RuleFiles(RuleSet(programs), tuple(samples), tuple(unproved))
 
 
+def rules_for(config: Config, rules: RuleSet | None = None) -> RuleSet:
+    """Of these rules, or else of all, those whose lines a configuration asks to judge. Raises RuleError.
+
+    Not those of programs that it leaves out, nor those that are read for detectors alone that are off.
+    """
+    everything = load_rules().rules if rules is None else rules
+    stems = () if config.sshd.enabled else ("sshd",)
+    needed = {name for rule in everything for name in rule.needed_by}
+    off = {name for name in needed if getattr(config.detect, name.replace("-", "_")).mode is DetectorMode.OFF}
+    return everything.without(stems, off)
+
+
 def prove(files: RuleFiles) -> list[str]:
     """Run every sample through the real reader; the faults found, in words."""
     reader = Reader(files.rules, SAMPLE_TRUST)
@@ -158,6 +174,7 @@ def _told(fact: Fact) -> dict[str, Any]:
         "account": event.account or "none",
         "protocol": event.protocol.value,
         "count": event.count,
+        "mail": event.mail or "none",
     }
 
 
@@ -200,6 +217,7 @@ def _rule(entry: Mapping[str, Any], parts: Mapping[str, str], where: str) -> Rul
             levels=tuple(level.encode() for level in ([levels] if isinstance(levels, str) else levels)),
             protocol=Protocol(entry["protocol"]) if "protocol" in entry else None,
             evidence=Evidence(entry.get("evidence", "strong")),
+            needed_by=tuple(_detector(name) for name in entry.get("needed_by", ())),
         )
     except ValueError as fault:
         raise RuleError(f"{where}: {fault}") from fault
@@ -220,6 +238,12 @@ def _pattern(text: str, where: str) -> re.Pattern[bytes]:
     if _GREEDY.search(before_source):
         raise RuleError(f"{where}: .* or .+ stands before the source; client text could run over it")
     return pattern
+
+
+def _detector(name: str) -> str:
+    if name.replace("-", "_") not in Detect.model_fields:
+        raise ValueError(f"needed_by names {name!r}, which is no detector")
+    return name
 
 
 def _literals(given: list[str] | None, text: str, where: str) -> tuple[bytes, ...]:
@@ -275,7 +299,7 @@ def _is_texts(value: object) -> bool:
 _KINDS = {
     "a list of tables": {"rule", "matches", "ignores"},
     "a table of strings": {"programs", "parts"},
-    "a list of strings": {"literals"},
+    "a list of strings": {"literals", "needed_by"},
     "a string or a list of strings": {"level"},
     "true or false": {"client_text", "wakes"},
     "a number": {"count"},

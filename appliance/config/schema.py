@@ -6,19 +6,16 @@ from pathlib import Path
 from typing import Annotated, Self, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    model_validator,
-)
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from appliance.config.detect import Detect, Step
 from appliance.config.durations import seconds
 from appliance.config.gateway import Firewall, Gateway
 from appliance.config.places import ADMIN_SOCKET
+from appliance.config.presets import Preset, with_preset
+from appliance.config.sshd import Sshd
 from appliance.config.table import Networks, Table
 from appliance.config.values import (
     Endpoint,
@@ -33,17 +30,11 @@ from appliance.config.values import (
     time_zone,
     whole,
 )
-from appliance.judge.detector import DetectorMode
 from appliance.model import Mode
 
 ListenAddress = Annotated[Endpoint, PlainValidator(endpoint), PlainSerializer(str, when_used="json")]
 HostName = Annotated[str, PlainValidator(host_name)]
 ZoneName = Annotated[str, PlainValidator(time_zone)]
-Window = Annotated[float, duration("1s", "30d")]
-"""How far back a detector counts. 30 days is how long a familiar source is remembered."""
-Step = Annotated[float, duration("1s", "30d")]
-"""One ban's length. With the greatest jitter it is 45 days, the longest that the firewall side accepts."""
-
 
 FIREWALL_DIRECTORY = Path("/run/zward-firewall")
 
@@ -76,6 +67,16 @@ class Lockout(Table):
     within: Annotated[float, duration("1s", "365d")] = seconds("30m")
 
 
+class DosFilter(Table):
+    """When a mailbox server itself turns a source away from HTTP: its invalid-login filter and its DoSFilter."""
+
+    max_failed_logins: Annotated[int, whole(0, 100_000)] = 10
+    """zimbraInvalidLoginFilterMaxFailedLogin: one failure more suspends the address. It has no window, and a success
+    takes nothing back (ZimbraInvalidLoginFilter.java)."""
+    requests_per_second: Annotated[int, whole(0, 100_000)] = 30
+    """zimbraHttpDosFilterMaxRequestsPerSec."""
+
+
 class Zimbra(Table):
     """The site behind the gateway."""
 
@@ -83,6 +84,7 @@ class Zimbra(Table):
     proxies: Networks = ()
     relays: Networks = ()
     lockout: Lockout = Lockout()
+    dosfilter: DosFilter = DosFilter()
 
 
 class Allow(Table):
@@ -111,50 +113,6 @@ class Admin(Table):
     socket: Annotated[Path, PlainValidator(socket_path)] = ADMIN_SOCKET
 
 
-class Guessing(Table):
-    """A source that fails too often."""
-
-    mode: DetectorMode = DetectorMode.ENFORCE
-    points: Annotated[int, whole(1, 1000)] = 6
-    within: Window = seconds("30m")
-
-
-class SlowGuessing(Table):
-    """A source that fails all day and never once gets in."""
-
-    mode: DetectorMode = DetectorMode.ENFORCE
-    points: Annotated[int, whole(1, 1000)] = 10
-    within: Window = seconds("24h")
-
-
-class Spraying(Table):
-    """A source that fails at many accounts."""
-
-    mode: DetectorMode = DetectorMode.ENFORCE
-    accounts: Annotated[int, whole(2, 1000)] = 5
-    within: Window = seconds("1h")
-
-
-class Zmauditswatch(Table):
-    """The four counts of Zimbra's own zmauditswatch; they end in a notice, never in a ban."""
-
-    mode: DetectorMode = DetectorMode.ENFORCE
-    source_and_account: Annotated[int, whole(1, 100_000)] = 10
-    account: Annotated[int, whole(1, 100_000)] = 10
-    source: Annotated[int, whole(1, 100_000)] = 20
-    total: Annotated[int, whole(1, 100_000)] = 100
-    within: Window = seconds("60s")
-
-
-class Detect(Table):
-    """One table a detector."""
-
-    guessing: Guessing = Guessing()
-    slow_guessing: SlowGuessing = Field(default=SlowGuessing(), alias="slow-guessing")
-    spraying: Spraying = Spraying()
-    zmauditswatch: Zmauditswatch = Zmauditswatch()
-
-
 def _rising(steps: tuple[float, ...]) -> tuple[float, ...]:
     if not 1 <= len(steps) <= 16 or list(steps) != sorted(steps):
         raise ValueError("1 to 16 durations, none shorter than the one before it")
@@ -169,12 +127,14 @@ class Ladder(Table):
     )
     memory: Annotated[float, duration("1m", "365d")] = seconds("30d")
     jitter: Annotated[float, share(0, 0.5)] = 0.1
+    probation: Annotated[float, duration("0s", "30d")] = seconds("24h")
 
 
 class Config(Table):
     """The whole configuration. Equal texts give equal values, so a reload can be compared."""
 
     mode: Mode = Mode.OBSERVE
+    preset: Preset = Preset.BALANCED
     time_zone: ZoneName = "UTC"
     listen: Listen = Listen()
     zimbra: Zimbra = Zimbra()
@@ -182,10 +142,16 @@ class Config(Table):
     http: Http = Http()
     store: Store = Store()
     admin: Admin = Admin()
+    sshd: Sshd = Sshd()
     detect: Detect = Detect()
     ladder: Ladder = Ladder()
     firewall: Firewall = Firewall()
     gateway: Gateway | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, tables: object) -> object:
+        return with_preset(tables)
 
     @property
     def firewall_directory(self) -> Path:

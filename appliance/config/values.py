@@ -23,6 +23,7 @@ _ENDPOINT = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15})):([0-9]{1,5
 _SIZE = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB)")
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # 15: IFNAMSIZ without its closing zero
+_ACCOUNT = re.compile(r"[^\s\x00-\x1f\x7f]{1,254}")  # RFC 5321 4.5.3.1.3, less the brackets
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 2.1
 _NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\.?")
 
@@ -101,6 +102,13 @@ def host_name(found: object) -> str:
     if name.rpartition(".")[2].isdigit():
         raise ValueError("a DNS name; an address belongs into allow.networks")
     return name
+
+
+def account_name(found: object) -> str:
+    """A login name as the judge compares it: in lower case, and no longer than an address can be."""
+    if not isinstance(found, str) or not _ACCOUNT.fullmatch(found):
+        raise ValueError('a login name such as "old-admin@example.org": 1 to 254 characters without spaces')
+    return found.lower()
 
 
 def time_zone(found: object) -> str:

@@ -15,7 +15,7 @@ PORTS: Mapping[Scope, tuple[int, ...]] = {
 """The TCP ports behind the gateway, by scope. 9071 is the proxy's admin console, 7071 the mail host's own."""
 
 EXPOSED_PORTS = tuple(port for ports in PORTS.values() for port in ports)
-"""The TCP ports that a ban of scope `all` closes."""
+"""The TCP ports that a ban of scope `all` closes; root may order that it closes a few more, such as sshd's."""
 
 CLOSED_PORTS: Mapping[Scope, tuple[int, ...]] = {
     Scope.ALL: EXPOSED_PORTS,
@@ -23,6 +23,15 @@ CLOSED_PORTS: Mapping[Scope, tuple[int, ...]] = {
     Scope.SMTP_IN: PORTS[Scope.SMTP_IN],
 }
 """The ports that a ban of each scope closes."""
+
+
+FENCEABLE = PORTS[Scope.LOGIN] + PORTS[Scope.WEB]
+"""Never 25, where strangers bring mail; and the admin ports are closed to strangers anyway."""
+
+
+def closed_ports(scope: Scope, extra: tuple[int, ...]) -> tuple[int, ...]:
+    """The same where root ordered `extra` ports for the scope `all`."""
+    return CLOSED_PORTS[scope] + extra if scope is Scope.ALL else CLOSED_PORTS[scope]
 
 
 class Element(NamedTuple):
@@ -57,8 +66,14 @@ class Drop(NamedTuple):
     """4 or 6."""
 
 
-DROPS = tuple(Drop(port, scope, family) for scope in BAN_SCOPES for port in CLOSED_PORTS[scope] for family in (4, 6))
-"""All that the kernel counts: every port that a ban of each scope closes, in both families."""
+def drops(extra: tuple[int, ...]) -> tuple[Drop, ...]:
+    """All that the kernel counts: every port that a ban of each scope closes, in both families."""
+    ports = {scope: closed_ports(scope, extra) for scope in BAN_SCOPES}
+    return tuple(Drop(port, scope, family) for scope in BAN_SCOPES for port in ports[scope] for family in (4, 6))
+
+
+DROPS = drops(())
+"""The same where root ordered no extra ports."""
 
 
 class Dropped(NamedTuple):
@@ -79,6 +94,8 @@ class Health(NamedTuple):
     """Connections of banned sources whose end on the mail host was freed."""
     told: str = ""
     """The last thing that a person should know, in words: who changed our table, which set is full; "" if nothing."""
+    fenced: int = 0
+    """Packets of strangers that the fence dropped (`Backend.fence`). Falls to 0 only when the table was made anew."""
 
 
 class SampledDrop(NamedTuple):
@@ -145,6 +162,14 @@ class Backend(Protocol):
     async def favour(self, sources: Sequence[Element]) -> None:
         """Take these sources for familiar ones for that time: more room in limits, and a reset instead of silence
         when they are banned. The scope means nothing here."""
+
+    async def fence(self, ports: Collection[int], seconds: int) -> None:
+        """For so long take new connections to these ports from allowed and familiar sources only, and from the
+        networks that root named; 0 seconds end it. It ends by itself unless it is renewed; what stands goes on.
+
+        Only ports that root ordered to be fenced, and for `limits.LONGEST_FENCE` at most; and only while somebody is
+        familiar, since a fence around nobody would keep all out: `favour` comes first, again after a repair.
+        """
 
     async def seen(self, sources: Collection[Net]) -> set[Net]:
         """Which of these sources (/32 or /64) a mail host has answered with data in the last half hour.

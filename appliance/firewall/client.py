@@ -29,6 +29,7 @@ from appliance.firewall.limits import LONGEST_BAN, MAX_BATCH, MAX_SOURCES, Refus
 from appliance.firewall.records import (
     FOREVER,
     MAX_PACKET,
+    Count,
     Malformed,
     Op,
     Reply,
@@ -119,6 +120,9 @@ class HelperBackend:
             batch = [_within_limits(source) for source in sources[start : start + MAX_BATCH]]
             await self._ask(Op.FAVOUR, batch, self._call_limit)
 
+    async def fence(self, ports: Collection[int], seconds: int) -> None:
+        await self._ask(Op.FENCE, (), self._call_limit, [Count(port, 0, 0, seconds, 0) for port in ports])
+
     async def seen(self, sources: Collection[Net]) -> set[Net]:
         asked = [Element(net, 0) for net in sources]
         found: set[Net] = set()
@@ -136,18 +140,20 @@ class HelperBackend:
 
     async def health(self) -> Health:
         [reply] = await self._ask(Op.HEALTH, (), self._call_limit)
-        repairs, crowded_out, ended = (count.packets for count in reply.counts[:3])
-        return Health(repairs, crowded_out, ended, reply.text)
+        repairs, crowded_out, ended, fenced = (count.packets for count in reply.counts[:4])
+        return Health(repairs, crowded_out, ended, reply.text, fenced)
 
     async def samples(self) -> list[SampledDrop]:
         replies = await self._ask(Op.SAMPLES, (), self._call_limit)
         return [_sample(reply.text) for reply in replies if reply.text]
 
-    async def _ask(self, op: Op, elements: Sequence[Element], limit: float) -> list[Reply]:
+    async def _ask(
+        self, op: Op, elements: Sequence[Element], limit: float, counts: Sequence[Count] = ()
+    ) -> list[Reply]:
         """Send one request and read all of its replies. Raises BackendError."""
 
         async def once() -> list[Reply]:
-            return await self._exchange(await self._connected(), op, elements, limit)
+            return await self._exchange(await self._connected(), op, elements, limit, counts)
 
         async with self._turn:
             return await self._stubbornly(once)
@@ -164,11 +170,13 @@ class HelperBackend:
                 fault = error
         raise BackendError(f"the firewall helper is gone: {fault}") from fault
 
-    async def _exchange(self, helper: socket.socket, op: Op, elements: Sequence[Element], limit: float) -> list[Reply]:
+    async def _exchange(
+        self, helper: socket.socket, op: Op, elements: Sequence[Element], limit: float, counts: Sequence[Count] = ()
+    ) -> list[Reply]:
         """Raises ConnectionError if the helper left meanwhile, BackendError for everything else."""
         try:
             async with asyncio.timeout(limit):
-                return await self._converse(helper, op, elements)
+                return await self._converse(helper, op, elements, counts)
         except TimeoutError:
             self._disconnect()
             raise BackendError(f"the firewall helper did not answer within {limit:g} s") from None
@@ -176,12 +184,14 @@ class HelperBackend:
             self._disconnect()
             raise BackendError(f"the firewall helper speaks another language: {error}") from error
 
-    async def _converse(self, helper: socket.socket, op: Op, elements: Sequence[Element]) -> list[Reply]:
+    async def _converse(
+        self, helper: socket.socket, op: Op, elements: Sequence[Element], counts: Sequence[Count]
+    ) -> list[Reply]:
         loop = asyncio.get_running_loop()
         sequence = next(self._sequences) & 0xFFFF_FFFF
         with contextlib.suppress(ConnectionError):  # what it said before it left still waits to be read
             for part, more in in_packets(elements):
-                await loop.sock_sendall(helper, pack_request(Request(op, sequence, part, more)))
+                await loop.sock_sendall(helper, pack_request(Request(op, sequence, part, more, counts)))
         replies: list[Reply] = []
         while not replies or replies[-1].more:
             packet = await loop.sock_recv(helper, MAX_PACKET)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from appliance.firewall.backend import Element
 from appliance.firewall.limits import (
     BANS_A_MINUTE,
     LONGEST_BAN,
+    LONGEST_FENCE,
     MAX_ALLOWED,
     MAX_SOURCES,
     Protected,
@@ -74,6 +75,7 @@ class Firewall:
         orders = read(self._path)
         self._kernel.open(replace(orders, never_ban=orders.never_ban | self._allowed_by_receiver))
         self._orders, self._stamp = orders, stamp
+        self.sessions.extra_ports = orders.extra_ports
         self._protect()
         self._take_samples(orders.samples)
 
@@ -83,7 +85,10 @@ class Firewall:
             self.open()
 
     def relax(self) -> None:
-        """Make the packets' way shorter where nobody is banned in a narrow scope any more. Raises KernelError."""
+        """Make the packets' way shorter where nobody is banned in a narrow scope any more, and nothing is fenced.
+
+        Raises KernelError.
+        """
         self._kernel.relax()
 
     def _stamped(self) -> tuple[int, int, int] | None:
@@ -146,6 +151,8 @@ class Firewall:
                 self._allow(frozenset(net for net, *_ in request.elements))
             case Op.FAVOUR:
                 self._favour(request.elements)
+            case Op.FENCE:
+                self._fence({count.port: count.packets for count in request.counts})
             case Op.SEEN:
                 found = self._seen([net for net, *_ in request.elements])
             case Op.DROPPED:
@@ -205,6 +212,19 @@ class Firewall:
             [e for e in elements if e.net.prefix >= SOURCE_PREFIX[e.net.family] and 1 <= e.seconds <= LONGEST_BAN]
         )
 
+    def _fence(self, asked: Mapping[int, int]) -> None:
+        """What root did not order to be fenced stays open to everybody."""
+        ordered = self._orders.fence if self._orders else ()
+        if foreign := sorted(asked.keys() - set(ordered)):
+            allowed = ", ".join(map(str, ordered)) or "none"
+            raise Refusing(f"port {foreign[0]} may not be fenced; by root's orders: {allowed}")
+        if asked and max(asked.values()) > LONGEST_FENCE:
+            raise Refusing(f"a fence for {max(asked.values())} s; the limit is {LONGEST_FENCE}")
+        if any(asked.values()) and not self._kernel.knows_anybody():
+            raise Refusing("no source is familiar: a fence would keep everybody out")
+        for seconds in set(asked.values()):
+            self._kernel.fence([port for port, each in asked.items() if each == seconds], seconds)
+
     def _seen(self, sources: list[Net]) -> list[Element]:
         if len(sources) > MAX_SOURCES:
             raise Refusing(f"a question about {len(sources)} sources; the limit is {MAX_SOURCES}")
@@ -217,7 +237,7 @@ class Firewall:
         ]
 
     def _health(self, sequence: int) -> Reply:
-        figures = (self.repairs, self._kernel.crowded_out, self.sessions.ended)
+        figures = (self.repairs, self._kernel.crowded_out, self.sessions.ended, self._kernel.fenced())
         counts = [Count(number, 0, 0, figure, 0) for number, figure in enumerate(figures)]
         told = self._told if time.monotonic() < self._told_until else ""
         return Reply(Status.OK, sequence, counts=counts, text=told)

@@ -77,7 +77,7 @@ class Assembly:
         if part.more:
             return None
         self._op = None
-        return Request(part.op, part.sequence, self._elements)
+        return Request(part.op, part.sequence, self._elements, counts=part.counts)
 
 
 class Door:

@@ -17,6 +17,9 @@ BAN_PREFIXES = {4: (32, 24), 6: (128, 64, 48)}
 LONGEST_BAN = 45 * 86400
 """Seconds. The ladder ends at 30 days and jitter adds a tenth; beyond that an element is a mistake."""
 
+LONGEST_FENCE = 3600
+"""Seconds. Whoever fences renews it: where nobody is left to, doors that keep users out must open by themselves."""
+
 MAX_BATCH = 32_768
 """Elements in one transaction, so that no other request waits long behind one: it takes 50 ms (measured)."""
 

@@ -58,6 +58,9 @@ class ObserveBackend:
     async def favour(self, sources: Sequence[Element]) -> None:
         """Nobody is limited here, so nobody can be given more room."""
 
+    async def fence(self, ports: Collection[int], seconds: int) -> None:
+        """Nobody is kept out of any port."""
+
     async def seen(self, sources: Collection[Net]) -> set[Net]:
         """Nobody: it sees no packets."""
         return set()

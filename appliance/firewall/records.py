@@ -48,6 +48,7 @@ class Op(IntEnum):
     SEEN = 8
     HEALTH = 9
     SAMPLES = 10
+    FENCE = 11
 
 
 class Status(IntEnum):
@@ -60,7 +61,7 @@ class Status(IntEnum):
 
 
 class Count(NamedTuple):
-    """Two numbers under a key: what a drop counter holds, or one figure of `Health`."""
+    """Two numbers under a key: a drop counter's, a figure of `Health`, or a port and its seconds (FENCE)."""
 
     port: int
     scope: int
@@ -80,6 +81,8 @@ class Request:
     """The seconds mean something for BAN and FAVOUR only, the scope for BAN only."""
     more: bool = False
     """Whether the elements of this request go on in the next packet."""
+    counts: Sequence[Count] = ()
+    """Of FENCE only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class Malformed(Exception):
 
 
 def pack_request(request: Request) -> bytes:
-    return _pack(request.op, request.more, request.sequence, request.elements, (), b"")
+    return _pack(request.op, request.more, request.sequence, request.elements, request.counts, b"")
 
 
 def pack_reply(reply: Reply) -> bytes:
@@ -119,10 +122,10 @@ def pack_reply(reply: Reply) -> bytes:
 def unpack_request(packet: bytes) -> Request:
     """Raises Malformed, and nothing else, whatever the bytes are."""
     kind, more, sequence, elements, counts, text = _unpack(packet)
-    if counts or text:
+    if text or (counts and (kind != Op.FENCE or elements or more)):
         raise Malformed("a request holds counts or text", sequence)
     try:
-        return Request(Op(kind), sequence, elements, more)
+        return Request(Op(kind), sequence, elements, more, counts)
     except ValueError:
         raise Malformed(f"there is no operation {kind}", sequence) from None
 
@@ -168,8 +171,7 @@ def _unpack(packet: bytes) -> tuple[int, bool, int, tuple[Element, ...], tuple[C
     text_at = counts_at + counts * _COUNT.size
     if not text_at <= len(packet) <= text_at + MAX_TEXT:
         raise Malformed(f"{elements} elements and {counts} counts in {len(packet)} bytes", sequence)
-    body = packet[_HEADER.size : counts_at]
-    found = tuple(_element(sequence, *fields) for fields in _ELEMENT.iter_unpack(body))
+    found = tuple(_element(sequence, *each) for each in _ELEMENT.iter_unpack(packet[_HEADER.size : counts_at]))
     counted = tuple(Count(*fields) for fields in _COUNT.iter_unpack(packet[counts_at:text_at]))
     return kind, bool(more), sequence, found, counted, packet[text_at:]
 

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from heapq import heappop, heappush
 
@@ -25,26 +25,32 @@ class Ladder:
     """Seconds after its end for which a ban makes the next one longer."""
     jitter: float = 0.1
     """Share by which a ban is longer or shorter, so that its end cannot be foretold."""
+    probation: float = 86400.0
+    """Seconds after a ban's end in which one more failure of a stranger brings the next."""
 
 
 class Bans:
-    """The bans in force. None is ever dropped before its time: each rests on evidence of its own."""
+    """The bans in force, of each network at most one a scope.
+
+    None is ever dropped before its time: each rests on evidence of its own.
+    """
 
     def __init__(self, seed: bytes, remembered: int = REMEMBERED) -> None:
         """`seed` keys the jitter (at most 64 bytes count); keep it secret, and the same over restarts."""
         self._seed = seed[:64]
         self._remembered = remembered
-        self._bans: dict[Net, Ban] = {}
+        self._bans: dict[Net, tuple[Ban, ...]] = {}
+        """Each network's bans: one look-up finds those of all scopes, and there are three at the most."""
         self._ends: list[tuple[float, Net]] = []
         self._prefixes: dict[int, dict[int, int]] = {4: {}, 16: {}}
         """How many bans there are of each prefix length, by the width of the packed address in bytes."""
         self._rungs: OrderedDict[Net, Ban] = OrderedDict()
-        """The last ban of each network, for the ladder."""
+        """The last ban of each network, whatever its scope, for the ladder."""
         self.forgotten = 0
         """Networks that start at the ladder's foot again because too many were remembered."""
 
     def __len__(self) -> int:
-        return len(self._bans)
+        return sum(number for lengths in self._prefixes.values() for number in lengths.values())
 
     def in_force(self, now: float) -> list[Ban]:
         self._expire(now)
@@ -61,7 +67,7 @@ class Bans:
 
     def all(self) -> list[Ban]:
         """The bans whose end nobody has noticed yet."""
-        return list(self._bans.values())
+        return [ban for bans in self._bans.values() for ban in bans]
 
     def covering(self, net: Net, now: float, scope: Scope | None = None) -> Ban | None:
         """The ban in force that keeps all of `net` out longest, or None; with a scope, out of those ports at least."""
@@ -69,34 +75,54 @@ class Bans:
             self._expire(now)
         if not self._bans:
             return None
-        around = (ban for ban in self._around(net) if scope is None or ban.scope in (scope, Scope.ALL))
-        return max(around, key=lambda ban: ban.until, default=None)
+        longest: Ban | None = None
+        for ban in self._around(net):
+            if (longest is None or ban.until > longest.until) and (scope is None or ban.scope in (scope, Scope.ALL)):
+                longest = ban
+        return longest
 
-    def open(self, net: Net, detector: str, reason: str, now: float, first: int, ladder: Ladder) -> Ban:
-        """Ban a network: on rung `first` of the ladder, or the one above its last ban's."""
+    def open(
+        self,
+        net: Net,
+        detector: str,
+        reason: str,
+        now: float,
+        first: int,
+        ladder: Ladder,
+        scope: Scope = Scope.ALL,
+        seconds: float | None = None,
+    ) -> Ban:
+        """Ban a network: on rung `first` of the ladder, or the one above its last ban's, in whatever scope that was.
+
+        `seconds` is a term of its own, to the second, in the place of the rung's.
+        """
         step = min(max(first, self._next_rung(net, now, ladder)), len(ladder.steps) - 1)
-        seconds = ladder.steps[step] * (1 + ladder.jitter * self._chance(net, step))
-        ban = Ban(net, now, now + seconds, detector, reason, step)
+        if seconds is None:
+            seconds = ladder.steps[step] * (1 + ladder.jitter * self._chance(net, step))
+        ban = Ban(net, now, now + seconds, detector, reason, step, scope)
         self.add(ban)
         self.remember(ban)
         return ban
 
     def add(self, ban: Ban) -> None:
-        """Put a ban in force. One of the same network stays if it lasts longer and closes those ports as well; else
-        it gives way, for each network has one ban."""
-        standing = self._bans.get(ban.net)
-        if standing is not None and standing.until >= ban.until and standing.scope in (ban.scope, Scope.ALL):
+        """Put a ban in force, in the place of one of the same network and scope, beside those of other scopes.
+
+        Where one lasts longer that closes those ports as well, it stays and the new one is not needed.
+        """
+        standing = self._bans.get(ban.net, ())
+        if any(other.until >= ban.until and other.scope in (ban.scope, Scope.ALL) for other in standing):
             return
-        if standing is None:
-            lengths = self._prefixes[len(ban.net.packed)]
-            lengths[ban.net.prefix] = lengths.get(ban.net.prefix, 0) + 1
-        self._bans[ban.net] = ban
+        self._keep(ban.net, (*(other for other in standing if other.scope is not ban.scope), ban))
         heappush(self._ends, (ban.until, ban.net))
 
     def remember(self, ban: Ban) -> None:
-        """Let a ban count for the ladder."""
+        """Let a ban count for the ladder: of those that overlap the highest rung and the latest end."""
+        if ban.detector == OPERATOR:
+            return
         last = self._rungs.get(ban.net)
-        if ban.detector == OPERATOR or (last is not None and last.until > ban.until):
+        if last is not None and last.until > ban.until:
+            if ban.step > last.step:
+                self._rungs[ban.net] = replace(last, step=ban.step)
             return
         self._rungs[ban.net] = ban
         self._rungs.move_to_end(ban.net)
@@ -104,8 +130,12 @@ class Bans:
             self._rungs.popitem(last=False)
             self.forgotten += 1
 
+    def last(self, net: Net) -> Ban | None:
+        """The last ban of a network that the ladder remembers, in force or ended; no operator's."""
+        return self._rungs.get(net)
+
     def restore(self, bans: Iterable[Ban], history: Iterable[Ban]) -> None:
-        """Take up what an earlier run decided: bans in force, and ended ones that the ladder remembers."""
+        """Take up, as it was decided, what an earlier run decided: bans in force, and ended ones for the ladder."""
         for ban in history:
             self.remember(ban)
         for ban in bans:
@@ -113,28 +143,39 @@ class Bans:
             self.remember(ban)
 
     def end(self, net: Net) -> None:
-        """End the ban of a network, which there must be."""
-        del self._bans[net]
-        lengths = self._prefixes[len(net.packed)]
-        lengths[net.prefix] -= 1
-        if not lengths[net.prefix]:
-            del lengths[net.prefix]
+        """End the bans of exactly this network, in every scope, if there are any."""
+        self._keep(net, ())
 
     def lift(self, net: Net, now: float) -> list[Ban]:
-        """End every ban that shares an address with `net`, and forget it: whoever lifts a ban vouches."""
+        """End every ban that shares an address with `net`, in every scope, and forget it: whoever lifts a ban
+        vouches."""
         self._expire(now)
         lifted = list(self._around(net))
         if not net.is_host:
-            lifted += [ban for ban in self._bans.values() if ban.net != net and net.covers(ban.net)]
+            inside = (bans for other, bans in self._bans.items() if other != net and net.covers(other))
+            lifted += [ban for bans in inside for ban in bans]
         for ban in lifted:
             self.end(ban.net)
-            self._rungs.pop(ban.net, None)
+        for freed in {net, *(ban.net for ban in lifted)}:
+            self._rungs.pop(freed, None)
         return lifted
+
+    def _keep(self, net: Net, bans: tuple[Ban, ...]) -> None:
+        """Let a network have these bans and no others, and count them."""
+        grown = len(bans) - len(self._bans.get(net, ()))
+        if bans:
+            self._bans[net] = bans
+        else:
+            self._bans.pop(net, None)
+        lengths = self._prefixes[len(net.packed)]
+        lengths[net.prefix] = lengths.get(net.prefix, 0) + grown
+        if not lengths[net.prefix]:
+            del lengths[net.prefix]
 
     def _around(self, net: Net) -> Iterator[Ban]:
         for prefix in self._prefixes[len(net.packed)]:
-            if prefix <= net.prefix and (ban := self._bans.get(net.widened(prefix))):
-                yield ban
+            if prefix <= net.prefix:
+                yield from self._bans.get(net.widened(prefix), ())
 
     def _next_rung(self, net: Net, now: float, ladder: Ladder) -> int:
         last = self._rungs.get(net)
@@ -147,6 +188,6 @@ class Bans:
 
     def _expire(self, now: float) -> None:
         while self._ends and self._ends[0][0] <= now:
-            until, net = heappop(self._ends)
-            if (ban := self._bans.get(net)) is not None and ban.until == until:
-                self.end(net)
+            _until, net = heappop(self._ends)
+            if net in self._bans:
+                self._keep(net, tuple(ban for ban in self._bans[net] if ban.until > now))

@@ -9,8 +9,10 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from appliance.address import Net
+from appliance.judge.accounts import Account
 from appliance.judge.attempts import Attempt
 from appliance.judge.tallies import Tally
+from appliance.model import Ban, Outcome, Scope, Severity
 
 
 class DetectorMode(StrEnum):
@@ -19,6 +21,15 @@ class DetectorMode(StrEnum):
     OFF = "off"
     OBSERVE = "observe"
     ENFORCE = "enforce"
+
+
+class Kind(StrEnum):
+    """Which failures a detector counts."""
+
+    LOGIN = "login"
+    """Failed logins."""
+    ABUSE = "abuse"
+    """What is no login: AUTH begun and dropped, garbage, guessed recipients."""
 
 
 @dataclass(slots=True)
@@ -30,23 +41,54 @@ class Case:
     """The unit that is counted and banned; None where the line names no client."""
     account: str | None
     attempts: Sequence[Attempt]
-    """Of this source, sorted by time; forgiven ones are worth no points."""
+    """Of this source and of the kind at hand, sorted by time; forgiven ones are worth no points."""
     succeeded: bool
-    """Whether this source ever logged in."""
-    on_account: Tally | None
-    """Attempts at this account from anywhere; None where the line names no account."""
+    """Whether anybody logged in from this source in the last 30 days; else it is a stranger."""
+    on_account: Account | None
+    """What happened at this account, whoever tried it; None where the line names no account."""
     on_site: Tally
     """Attempts at any account."""
     proved: bool = False
     """Whether this source completed a connection to a port of ours lately: nobody forges that."""
+    outcome: Outcome = Outcome.BAD_PASSWORD
+    """Of the failure at hand."""
+    is_familiar: bool = False
+    """Whether this source is familiar for this account."""
+    is_near: bool = False
+    """Whether the account logged in from the same /24 or /48: a phone whose address changes."""
+    is_inhabited: bool = False
+    """Whether anybody logged in from the same /24 or /48."""
+    besieged: bool = False
+    """Whether the account is under siege."""
+    in_campaign: bool = False
+    """Whether far more strangers than usual fail all over the site."""
+    delivers: bool = False
+    """Whether this source delivered mail that was accepted lately, or is one of the site's relays."""
+
+
+class Login(NamedTuple):
+    """Everything that bears on one success."""
+
+    now: float
+    source: Net
+    account: str
+    is_stranger: bool
+    """Whether nobody logged in from this source in the last 30 days."""
+    failures: int
+    """How often this source failed in the 24 h before, at any account."""
+    is_besieged: bool
+    is_near: bool
+    """Whether the account logged in from the same /24 or /48."""
+    last_ban: Ban | None
 
 
 class Score(NamedTuple):
-    """What a detector counted in its window."""
+    """What a detector counted in its window, and how much would be too much."""
 
     whole: int
     strong: int
     """How much of it strong evidence accounts for."""
+    limit: int
 
     def counting(self, *, proved: bool) -> int:
         """How much of it may lead to a ban.
@@ -57,9 +99,14 @@ class Score(NamedTuple):
         borne = 2 * self.strong
         return self.whole if proved or self.whole <= borne else borne  # min() costs three times as much
 
-    def needs_proof(self, limit: int) -> bool:
-        """Whether it reaches a limit for a proved source alone."""
-        return self.whole >= limit > 2 * self.strong
+    @property
+    def needs_proof(self) -> bool:
+        """Whether it reaches the limit for a proved source alone."""
+        return self.whole >= self.limit > 2 * self.strong
+
+
+NOTHING = Score(0, 0, 1)
+"""A detector's answer to a case that it has nothing to do with."""
 
 
 class Detector(Protocol):
@@ -72,7 +119,14 @@ class Detector(Protocol):
     def mode(self) -> DetectorMode: ...
 
     @property
-    def limit(self) -> int: ...
+    def kind(self) -> Kind: ...
+
+    def scope(self, case: Case) -> Scope:
+        """The ports that its ban closes."""
+
+    @property
+    def limit(self) -> int:
+        """The highest score that can matter."""
 
     @property
     def unit(self) -> str:
@@ -83,7 +137,10 @@ class Detector(Protocol):
         """Seconds that its window is long."""
 
     @property
-    def first_step(self) -> int:
+    def term(self) -> float | None:
+        """Seconds that its bans last; None where they climb the ladder."""
+
+    def first_step(self, case: Case) -> int:
         """Rung of the ladder at which its bans begin."""
 
     def score(self, case: Case) -> Score: ...
@@ -111,6 +168,9 @@ class Teller(Protocol):
     def mode(self) -> DetectorMode: ...
 
     @property
+    def severity(self) -> Severity: ...
+
+    @property
     def limit(self) -> int:
         """The most attempts of one source that it counts."""
 
@@ -124,4 +184,4 @@ class Teller(Protocol):
     def subjects(self, case: Case) -> Iterator[Subject]:
         """What has reached its limit."""
 
-    def explain(self, subject: Subject) -> str: ...
+    def explain(self, subject: Subject, case: Case) -> str: ...

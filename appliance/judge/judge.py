@@ -3,27 +3,40 @@
 It reads no clock and touches nothing: it is told the time, and answers with verdicts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from appliance.address import SOURCE_PREFIX, Net, source_of
-from appliance.judge.attempts import MOST_REPEATS, Attempt, Attempts
+from appliance.judge.accounts import Account, Budget
+from appliance.judge.alarms import Alarms
 from appliance.judge.bans import OPERATOR, Bans
-from appliance.judge.detector import Case, Detector, DetectorMode, Score, Teller
-from appliance.judge.policy import POINTS, WIDEST, Policy
-from appliance.judge.proofs import Proofs
-from appliance.judge.reasons import BLIND, KNOWN, UNPROVED, doubt, tried
-from appliance.judge.sources import Sources, Succeeded
-from appliance.judge.tallies import SITE_JOINABLE, Accounts, Tally
-from appliance.judge.told import Told
-from appliance.judge.windows import keep
-from appliance.judge.words import moment, progress, shown, span
-from appliance.model import AuthEvent, Ban, Banned, Evidence, Mode, Noticed, Outcome, Scope, Spared, Verdict, Watched
+from appliance.judge.counting import Counting
+from appliance.judge.detector import Kind, Login
+from appliance.judge.doors import door_of
+from appliance.judge.familiar import Familiar
+from appliance.judge.memory import DAY, Grace, Memory
+from appliance.judge.policy import ABUSES, POINTS, WIDEST, Policy
+from appliance.judge.sendings import OURS
+from appliance.judge.sentencing import Sentencing
+from appliance.judge.sources import Sources
+from appliance.judge.words import listed, moment, shown, span
+from appliance.model import (
+    AuthEvent,
+    Ban,
+    Banned,
+    Evidence,
+    Mode,
+    Outcome,
+    Scope,
+    Spared,
+    Verdict,
+    Watched,
+)
 
 ACCOUNT_LENGTH = 254
 """Characters of an account name that count: the longest mail address (RFC 5321 4.5.3.1.3, less brackets)."""
 
-EXPLAINED = 3600.0
-"""Seconds before it is explained again why a spared source would be banned."""
+TICK = 1.0
+"""Seconds at least between two looks at what time alone leads to."""
 
 
 class Judge:
@@ -31,303 +44,347 @@ class Judge:
 
     def __init__(self, policy: Policy, seed: bytes) -> None:
         """`seed` keys the jitter of bans: secret, and the same over restarts."""
-        self._attempts = Attempts()
-        self._sources = Sources()
-        self._succeeded = Succeeded()
-        self._proofs = Proofs()
-        self._accounts = Accounts()
-        self._site = Tally(joinable=SITE_JOINABLE)
-        self._told = Told()
-        self._bans = Bans(seed)
-        self._rehearsed = Bans(seed)
-        """The bans that there would be if the policy's mode were enforce."""
-        self._seed = seed
-        self.attempts = 0
-        """Failed attempts of sources so far, each once however many lines told of it."""
-        self._install(policy)
+        self._memory = Memory(policy, seed)
+        self._counting = Counting(self._memory)
+        self._sentencing = Sentencing(self._memory)
+        self._alarms = Alarms(self._memory)
+        self._ticked = float("-inf")
 
     def judge(self, event: AuthEvent, now: float) -> list[Verdict]:
-        """Say what one event leads to. Nearly always one verdict; notices come besides."""
+        """Say what one event leads to: first what is overdue, then what the event is about, last of all its source."""
+        before = self.tick(now) if not 0.0 <= now - self._ticked < TICK else []
         source = None if event.source is None else source_of(event.source)
         account = None if event.account is None else event.account[:ACCOUNT_LENGTH].lower()
         time = min(event.time, now)
-        points = POINTS.get(event.outcome, 0)
-        if event.outcome is Outcome.SUCCESS:
-            return [self._welcome(event, source, account, time)]
-        if not points:
-            return [Watched(source, None, f"{event.outcome.value} is worth no points")]
-        if time <= now - self._horizon:
-            return [Watched(source, None, f"older than {span(self._horizon)}, the longest window")]
+        heard = self._alarms.heard(event.sender, event.program, 1, now)
+        verdicts = self._judge(event, source, account, time, now)
+        return verdicts if not before and not heard else [*before, *heard, *verdicts]
 
-        case, is_news = self._count(event, source, account, time, now, points)
-        verdicts: list[Verdict] = self._notices(case) if is_news else []
-        if source is None:
-            verdicts.append(Watched(None, None, "counted for the account: the line names no client"))
-        elif standing := self._standing(case, source, now):
-            verdicts.append(Watched(source, standing[0].detector, standing[1]))
-        elif not is_news:
-            verdicts.append(Watched(source, None, "another line of an attempt that is counted"))
-        else:
-            verdicts += self._weigh(case, source)
-        return verdicts
+    def _judge(
+        self, event: AuthEvent, source: Net | None, account: str | None, time: float, now: float
+    ) -> list[Verdict]:
+        outcome = event.outcome
+        if points := POINTS.get(outcome, 0):
+            if time <= now - self._counting.horizon:
+                return [Watched(source, None, f"older than {span(self._counting.horizon)}, the longest window")]
+            return self._failed(event, source, account, time, now, points)
+        if outcome is Outcome.SUCCESS:
+            return self._welcome(event, source, account, time, now)
+        if outcome in ABUSES and source is not None and time > now - self._counting.horizon:
+            return self._abused(event, source, time, now)
+        if outcome is Outcome.MAIL_ACCEPTED:
+            return self._delivered(event, source, now)
+        if outcome is Outcome.MAIL_SENT:
+            return self._sent(event, account, source, time, now)
+        return [Watched(source, None, f"{outcome.value} is worth no points")]
+
+    def tick(self, now: float) -> list[Verdict]:
+        """What time alone leads to: a stranger's grace is over, a sender is silent, an outage ends."""
+        self._ticked = now
+        verdicts: list[Verdict] = []
+        if self._memory.grace:
+            for source, given in self._sentencing.overdue(now):
+                verdicts += self._after_grace(source, given, now)
+        return [*verdicts, *self._alarms.of_time(now)]
+
+    def heard(self, sender: str, lines: int, now: float) -> list[Verdict]:
+        """Take note that frames came from a sender, whatever is in them; what that ends."""
+        return self._alarms.heard(sender, "", lines, now)
 
     def prove(self, sources: Iterable[Net], now: float) -> list[Verdict]:
         """Take note that these sources completed a connection here, and weigh anew what they did.
 
         Whose proof is wanted, a `Watched` says that asks for it.
         """
+        memory = self._memory
         verdicts: list[Verdict] = []
         for source in map(source_of, sources):
-            self._proofs.add(source.packed, now)
-            case = self._case(source, None, self._sources.known(source.packed), None, now)
-            if case.attempts and not self._standing(case, source, now):
-                verdicts += self._weigh(case, source)
+            memory.proofs.add(source.packed, now)
+            for kind, table in ((Kind.LOGIN, memory.logins), (Kind.ABUSE, memory.abuses)):
+                verdicts += self._weigh_anew(source, kind, table, now)
         return verdicts
 
     def is_proved(self, net: Net, now: float) -> bool:
         """Whether a source is known to have completed a connection here in the last half hour."""
-        return self._policy.sees_traffic and self._proofs.hold(source_of(net).packed, now)
+        return self._memory.is_proved(source_of(net), now)
 
-    # What is counted
+    # Failures
 
-    def _welcome(self, event: AuthEvent, source: Net | None, account: str | None, time: float) -> Watched:
-        """Take a success's points back, if it is proved: a forged one must not clear anybody."""
-        who = "somebody" if account is None else shown(account)
-        if event.evidence is not Evidence.STRONG:
-            return Watched(source, None, f"{who} logged in, by weak evidence")
-        if source is not None:
-            self._succeeded.add(source.packed)
-            for attempt in self._sources.known(source.packed):
-                if account is not None and attempt.account == account and attempt.time <= time:
-                    attempt.forgive()
-        return Watched(source, None, f"{who} logged in")
-
-    def _count(
-        self, event: AuthEvent, source: Net | None, account: str | None, time: float, now: float, points: int
-    ) -> tuple[Case, bool]:
-        """Add a failure to every count that it belongs to; whether any of them changed."""
-        protocol = event.protocol.value
-        count = min(event.count, MOST_REPEATS)
-        tally = None
-        if account is not None:
-            tally = self._accounts.of(account)
-            account = tally.account
-            tally.add(protocol, event.rule, time, count, self._tally_depth)
+    def _failed(
+        self, event: AuthEvent, source: Net | None, name: str | None, time: float, now: float, points: int
+    ) -> list[Verdict]:
+        account = None if name is None else self._memory.accounts.of(name)
+        if source is not None and (standing := self._sentencing.standing(source, door_of(event), now)):
+            return self._failed_while_banned(event, source, account, standing, time, now)
+        case, is_news = self._counting.login(event, source, account, time, now, points)
+        verdicts = self._alarms.of_failure(case) if is_news else []
         if source is None:
-            self._site.add(protocol, event.rule, time, count, self._tally_depth)
-            return Case(now, None, account, (), False, tally, self._site), True
+            return [*verdicts, Watched(None, None, "counted for the account: the line names no client")]
+        if not is_news:
+            return [*verdicts, Watched(source, None, "another line of an attempt that is counted")]
+        if case.is_familiar:
+            return [*verdicts, Watched(source, None, _HOME)]
+        case.attempts = self._counting.held_against(case, source)
+        return [*verdicts, *self._sentencing.weigh(case, source, Kind.LOGIN, event.sender)]
 
-        attempts = self._sources.attempts(source.packed)
-        joined = self._attempts.join(source.packed, event, time, account, points)
-        for attempt in joined.created:
-            keep(attempts, attempt, now - self._horizon, self._depth)
-        if joined.created:
-            self.attempts += len(joined.created)
-            self._site.add(protocol, "from a source", time, len(joined.created), self._tally_depth)
-        return self._case(source, account, attempts, tally, now), joined.changed
+    def _failed_while_banned(
+        self, event: AuthEvent, source: Net, account: Account | None, standing: tuple[Ban, str], time: float, now: float
+    ) -> list[Verdict]:
+        """A failure of a source that is out already belongs to that ban; it counts for the account and the site."""
+        ban, words = standing
+        verdicts = self._alarms.of_failure(self._counting.spent(event, account, time, now))
+        if self.policy.mode is Mode.ENFORCE:
+            verdicts += self._alarms.of_ineffective(ban, event, time, now)
+        return [*verdicts, Watched(source, ban.detector, words)]
 
-    def _case(
-        self, source: Net, account: str | None, attempts: Sequence[Attempt], tally: Tally | None, now: float
-    ) -> Case:
-        succeeded = source.packed in self._succeeded
-        proved = not succeeded and self._policy.sees_traffic and self._proofs.hold(source.packed, now)
-        return Case(now, source, account, attempts, succeeded, tally, self._site, proved)
+    def _abused(self, event: AuthEvent, source: Net, time: float, now: float) -> list[Verdict]:
+        scope = Scope.SMTP_IN if event.outcome is Outcome.RECIPIENT_UNKNOWN else Scope.LOGIN
+        if standing := self._sentencing.standing(source, scope, now):
+            return [Watched(source, standing[0].detector, standing[1])]
+        case, is_news = self._counting.abuse(event, source, time, now)
+        if not is_news:
+            return [Watched(source, None, "another line of an attempt that is counted")]
+        case.delivers = self._delivers(source, now)
+        return self._sentencing.weigh(case, source, Kind.ABUSE, event.sender)
 
-    # What it leads to
+    def _after_grace(self, source: Net, given: Grace, now: float) -> list[Verdict]:
+        memory, siege = self._memory, self._sentencing.siege
+        account = memory.accounts.known(given.account)
+        if siege is None or account is None or not account.is_besieged(siege.quiet, now):
+            return []
+        case = self._counting.case(source, account, memory.logins.known(source.packed), now, Outcome.BAD_PASSWORD)
+        if case.succeeded or self._sentencing.standing(source, Scope.LOGIN, now):
+            return []
+        self._sentencing.look_around(case, account)
+        return self._sentencing.after_grace(case, source, given.sender)
 
-    def _notices(self, case: Case) -> list[Verdict]:
-        notices: list[Verdict] = []
-        for teller in self._tellers:
-            for subject in teller.subjects(case):
-                if self._told.until(teller.name, subject.name, case.now) is None:
-                    self._told.tell(teller.name, subject.name, case.now + teller.within)
-                    notices.append(Noticed(teller.name, subject.name, teller.explain(subject)))
-        return notices
+    def _weigh_anew(self, source: Net, kind: Kind, table: Sources, now: float) -> list[Verdict]:
+        attempts = table.known(source.packed)
+        if not attempts:
+            return []
+        latest = attempts[-1]
+        account = None if latest.account is None else self._memory.accounts.known(latest.account)
+        case = self._counting.case(source, account, attempts, now, latest.outcome)
+        if self._sentencing.standing(source, Scope.LOGIN, now):
+            return []
+        case.attempts = self._counting.held_against(case, source)
+        case.delivers = kind is Kind.ABUSE and self._delivers(source, now)
+        return self._sentencing.weigh(case, source, kind, "")
 
-    def _standing(self, case: Case, source: Net, now: float) -> tuple[Ban, str] | None:
-        """The ban that a source is under. What still comes from it belongs to that ban and is spent."""
-        if ban := self._bans.covering(source, now, Scope.LOGIN):
-            words = f"already banned until {moment(ban.until)}"
-        elif ban := self._rehearsed.covering(source, now, Scope.LOGIN):
-            words = f"would be banned until {moment(ban.until)}"
-        else:
-            return None
-        for attempt in case.attempts:
-            if attempt.points:
+    def _delivers(self, source: Net, now: float) -> bool:
+        return bool(self._memory.policy.relays.touching(source)) or self._memory.mailers.knows(source, now)
+
+    # Logins and mail
+
+    def _welcome(
+        self, event: AuthEvent, source: Net | None, account: str | None, time: float, now: float
+    ) -> list[Verdict]:
+        """Take a success's points back, if it is proved: a forged one must not clear anybody, and teaches nothing."""
+        memory = self._memory
+        who = "somebody" if account is None else shown(account)
+        if event.mail is not None and account is not None:
+            memory.sendings.submitted(event.mail, account)
+        if event.evidence is not Evidence.STRONG:
+            return [Watched(source, None, f"{who} logged in, by weak evidence")]
+        memory.site.note_success(now)
+        if source is None:
+            return [Watched(source, None, f"{who} logged in")]
+        attempts = memory.logins.known(source.packed)
+        if account is None:
+            return [Watched(source, None, f"{who} logged in")]
+        login = self._login(source, account, time, now)
+        suspicion, told = self._alarms.of_login(login, event.protocol)
+        if memory.policy.mode is Mode.ENFORCE and (ban := memory.bans.covering(source, now, Scope.LOGIN)):
+            told += self._alarms.of_ineffective(ban, event, time, now)
+        memory.grace.pop(source.packed, None)
+        for attempt in attempts:
+            if attempt.account == account and attempt.time <= time:
                 attempt.forgive()
-        return ban, words
+        if suspicion is not None:
+            return [*told, Watched(source, "break-in", f"{who} logged in; {suspicion}: it teaches nothing")]
+        if office := memory.offices.get(source.packed):
+            office.failing.pop(account, None)
+        is_new = not memory.familiar.knows(source, account, now)
+        memory.familiar.learn(source, account, time)
+        if is_new:
+            told += self._alarms.of_places(source, account, now)
+        return [*told, Watched(source, None, f"{who} logged in")]
 
-    def _weigh(self, case: Case, source: Net) -> list[Verdict]:
-        """Ask every detector. Where none asks for a ban, say how near it is: the first, or one past half."""
-        asking: list[Detector] = []
-        doubted: tuple[Detector, Score] | None = None
-        nearest, most, least = None, 0, 1
-        for detector, limit in self._detectors:
-            counted = detector.score(case)
-            score = counted.counting(proved=case.proved)
-            if score >= limit:
-                asking.append(detector)
-            elif doubted is None and counted.whole >= limit:
-                doubted = detector, counted
-            if nearest is None or (2 * score >= limit and score * least > most * limit):
-                nearest, most, least = detector, score, limit
-        self._sources.mark(source.packed, close=2 * most >= least)
-        verdicts = self._asked(case, source, asking) if asking else []
-        if doubted and not any(each.mode is DetectorMode.ENFORCE for each in asking):
-            verdicts.append(self._doubt(case, source, *doubted))
-        if verdicts:
-            return verdicts
-        if nearest is None:
-            return [Watched(source, None, "every detector is off")]
-        return [Watched(source, nearest.name, progress(most, least, nearest.unit, nearest.within))]
+    def _login(self, source: Net, account: str, time: float, now: float) -> Login:
+        memory = self._memory
+        is_stranger = not memory.familiar.has_succeeded(source, now)
+        if not is_stranger:
+            return Login(now, source, account, False, 0, False, False, None)
+        failing = memory.accounts.known(account)
+        siege = self._sentencing.siege
+        return Login(
+            now,
+            source,
+            account,
+            is_stranger,
+            sum(1 for each in memory.logins.known(source.packed) if time - DAY < each.time <= time),
+            siege is not None and failing is not None and failing.is_besieged(siege.quiet, now),
+            memory.familiar.is_near(source, account, now),
+            memory.bans.last(source),
+        )
 
-    def _asked(self, case: Case, source: Net, asking: list[Detector]) -> list[Verdict]:
-        """Some detectors ask for a ban: see what stands against it."""
-        decisive = max(asking, key=lambda each: (each.mode is DetectorMode.ENFORCE, each.first_step))
-        if against := self._policy.spares(source):
-            return [self._spare(case, source, decisive, against)]
-        observed = [each for each in asking if each.mode is DetectorMode.OBSERVE]
-        verdicts: list[Verdict] = [self._observe(case, source, each) for each in observed]
-        if decisive.mode is DetectorMode.ENFORCE:
-            verdicts.append(self._ban(case, source, decisive))
-        return verdicts
+    def _delivered(self, event: AuthEvent, source: Net | None, now: float) -> list[Verdict]:
+        if event.mail is not None:
+            if source is None:
+                self._memory.sendings.submitted(event.mail, OURS)
+            else:
+                self._memory.sendings.delivering(event.mail, source)
+        return [Watched(source, None, "a mail is being handed in")]
 
-    def _doubt(self, case: Case, source: Net, detector: Detector, score: Score) -> Watched:
-        """A detector would ask for a ban if it believed forgeable lines, which takes proof of their source.
+    def _sent(
+        self, event: AuthEvent, account: str | None, source: Net | None, time: float, now: float
+    ) -> list[Verdict]:
+        memory = self._memory
+        if event.mail is not None and (mailer := memory.sendings.delivered(event.mail)):
+            memory.mailers.accepted(mailer, now)
+        sender = None if event.mail is None else memory.sendings.sent(event.mail, account, event.count, time)
+        if sender is None:
+            return [Watched(source, None, "mail from outside")]
+        return [
+            *self._alarms.of_sending(sender, time, now),
+            Watched(source, None, f"{shown(sender)} sent mail to {event.count} recipients"),
+        ]
 
-        Proof says that an address was here, not that it did what a line says. So it does not count against whoever
-        ever logged in: of them everybody knows that they are here, and could have them banned by forged lines.
-        """
-        against = self._policy.spares(source)
-        if against is None and case.succeeded:
-            against = KNOWN
-        if against is None and not self._policy.sees_traffic:
-            against = BLIND
-        words = doubt(score, detector.limit, detector.unit, detector.within, against or UNPROVED)
-        return Watched(source, detector.name, words, asks_proof=against is None)
+    # What people ask
 
-    def _spare(self, case: Case, source: Net, detector: Detector, against: str) -> Spared:
-        """Explain once an hour what a source was spared for; it may go on for days."""
-        if self._told.until("spared", str(source), case.now) is not None:
-            return Spared(source, detector.name, against)
-        self._told.tell("spared", str(source), case.now + EXPLAINED)
-        return Spared(source, detector.name, f"{against}; {detector.explain(case)}")
+    @property
+    def policy(self) -> Policy:
+        return self._memory.policy
 
-    def _observe(self, case: Case, source: Net, detector: Detector) -> Watched:
-        """One detector is tried out. Its score is not spent, for the others count on it."""
-        until = self._told.until(detector.name, str(source), case.now)
-        if until is not None:
-            return Watched(source, detector.name, f"would be banned until {moment(until)}")
-        steps = self._policy.ladder.steps
-        until = case.now + steps[min(detector.first_step, len(steps) - 1)]
-        self._told.tell(detector.name, str(source), until)
-        return Watched(source, detector.name, f"would be banned: {detector.explain(case)}", would_ban=True)
+    @property
+    def familiar(self) -> Familiar:
+        """Who logs in from where."""
+        return self._memory.familiar
 
-    def _ban(self, case: Case, source: Net, detector: Detector) -> Verdict:
-        """Ban a source, or say so where the policy only observes. Its points are spent with that."""
-        enforcing = self._policy.mode is Mode.ENFORCE
-        bans = self._bans if enforcing else self._rehearsed
-        reason, accounts = detector.explain(case), tried(case)
-        ban = bans.open(source, detector.name, reason, case.now, detector.first_step, self._policy.ladder)
-        for attempt in case.attempts:
-            attempt.forgive()
-        if enforcing:
-            return Banned(ban, accounts)
-        return Watched(source, detector.name, f"would be banned: {reason}", would_ban=True)
+    @property
+    def attempts(self) -> int:
+        """Failed logins of sources so far, each once however many lines told of it."""
+        return self._memory.attempts
+
+    def is_office(self, source: Net, now: float) -> bool:
+        """Whether several people log in from a source, so that detections there tell and do not ban."""
+        return self._memory.is_office(source_of(source), now)
+
+    def budget(self, account: str, now: float) -> Budget | None:
+        """How near an account is to being locked by Zimbra, and by whose doing; None if nobody failed at it."""
+        found = self._memory.accounts.known(account[:ACCOUNT_LENGTH].lower())
+        siege = self._sentencing.siege
+        quiet = 0.0 if siege is None else siege.quiet
+        return None if found is None else found.budget(self.policy.lockout, quiet, now)
+
+    def besieged(self, now: float) -> list[str]:
+        """The accounts under siege."""
+        siege = self._sentencing.siege
+        return [] if siege is None else self._memory.accounts.besieged(siege.quiet, now)
+
+    def conditions(self, now: float) -> dict[str, str]:
+        """What is not as on other days, by the detector that says so."""
+        memory = self._memory
+        besieged = self.besieged(now)
+        since = {
+            "outage": memory.outage_seen if memory.in_outage(now) else None,
+            "campaign": memory.campaign_seen if memory.in_campaign(now) else None,
+            "fuse": memory.fuse.blown_since,
+        }
+        told = {name: f"{WORDS[name]} ({moment(time)})" for name, time in since.items() if time is not None}
+        if besieged:
+            told["siege"] = f"strangers besiege {listed(besieged)}"
+        return told
 
     # What operators do
 
     def adopt(self, policy: Policy) -> list[Ban]:
         """Judge by another policy from now on; the bans that it does not allow, which are to be lifted."""
-        if policy.mode is not self._policy.mode:
-            self._rehearsed = Bans(self._seed)
-        self._install(policy)
+        memory = self._memory
+        if policy.mode is not memory.policy.mode:
+            memory.rehearsed = Bans(memory.seed)
+        memory.policy = policy
+        self._counting.refit()
+        self._sentencing.refit()
         return self._spared_now()
+
+    def saved(self) -> dict[str, object]:
+        """What has to outlive a restart beside bans and familiarity; it goes on changing with the next event."""
+        return self._memory.saved()
+
+    def take_up(self, saved: Mapping[str, object]) -> None:
+        """Go on where an earlier run stopped, before any event is judged."""
+        self._memory.take_up(saved)
+
+    def last_ban(self, net: Net) -> Ban | None:
+        """The last ban of an address's source, in force or ended; no operator's."""
+        return self._memory.bans.last(source_of(net))
 
     def restore(self, bans: Iterable[Ban], history: Iterable[Ban]) -> list[Ban]:
         """Take up an earlier run's bans in force and ended ones; those that the policy does not allow."""
-        self._bans.restore(bans, history)
+        self._memory.bans.restore(bans, history)
         return self._spared_now()
 
     def ban(
         self, net: Net, seconds: float, reason: str, now: float, *, scope: Scope = Scope.ALL, force: bool = False
     ) -> Banned | Spared:
         """Ban by hand; `force` is for networks wider than `WIDEST`. Nobody bans what the policy spares."""
-        if against := self._policy.spares(net):
+        if against := self.policy.spares(net):
             return Spared(net, OPERATOR, against)
         if net.prefix < WIDEST[net.family] and not force:
             return Spared(net, OPERATOR, f"{net} is wider than a /{WIDEST[net.family]}")
         ban = Ban(net, now, now + seconds, OPERATOR, reason, scope=scope)
-        self._bans.add(ban)
+        self._memory.bans.add(ban)
         return Banned(ban)
 
     def unban(self, net: Net, now: float) -> list[Ban]:
-        """Lift every ban that shares an address with `net`, and forgive what led to it; the bans lifted."""
-        lifted = self._bans.lift(net, now)
-        freed = {net, *(ban.net for ban in lifted + self._rehearsed.lift(net, now))}
+        """Lift every ban that shares an address with `net`, and forget what led to it; the bans lifted."""
+        memory = self._memory
+        lifted = memory.bans.lift(net, now)
+        freed = {net, *(ban.net for ban in lifted + memory.rehearsed.lift(net, now))}
         for each in freed:
-            self._sources.forgive(each)
-            self._told.forget(str(each.widened(SOURCE_PREFIX[each.family])))
+            memory.forget(each)
+            memory.told.forget(str(each.widened(SOURCE_PREFIX[each.family])))
         return lifted
 
     def bans_in_force(self, now: float) -> list[Ban]:
-        return self._bans.in_force(now)
+        return self._memory.bans.in_force(now)
 
     def bans_counted(self, now: float) -> Mapping[tuple[int, int], int]:
         """How many bans are in force of each (family, prefix length)."""
-        return self._bans.counted(now)
+        return self._memory.bans.counted(now)
 
     def rehearsed(self, net: Net, now: float) -> Ban | None:
         """The ban that `net` would be under if the mode were enforce."""
-        return self._rehearsed.covering(net, now)
+        return self._memory.rehearsed.covering(net, now)
 
     def rehearsals(self, now: float) -> list[Ban]:
         """The bans that would be in force if the mode were enforce."""
-        return self._rehearsed.in_force(now)
-
-    @property
-    def policy(self) -> Policy:
-        return self._policy
+        return self._memory.rehearsed.in_force(now)
 
     @property
     def tracked(self) -> Mapping[str, int]:
         """How many entries each table holds, for the metrics."""
-        return {
-            "sources": len(self._sources),
-            "accounts": len(self._accounts),
-            "proofs": len(self._proofs),
-            "bans": len(self._bans),
-        }
+        return self._memory.tracked
 
     @property
     def evicted(self) -> Mapping[str, int]:
         """How often each bound was reached and something was forgotten, for the metrics."""
-        return {
-            "bursts": self._attempts.evicted,
-            "repeats": self._attempts.capped,
-            "sources": self._sources.evicted,
-            "sources_close_to_a_ban": self._sources.evicted_close,
-            "succeeded": self._succeeded.evicted,
-            "accounts": self._accounts.evicted,
-            "proofs": self._proofs.evicted,
-            "told": self._told.evicted,
-            "ladder": self._bans.forgotten,
-        }
-
-    def _install(self, policy: Policy) -> None:
-        self._policy = policy
-        self._detectors = [(each, each.limit) for each in policy.detectors if each.mode is not DetectorMode.OFF]
-        self._tellers = [each for each in policy.tellers if each.mode is not DetectorMode.OFF]
-        everyone: list[Detector | Teller] = [*policy.detectors, *policy.tellers]
-        self._horizon = max((each.within for each in everyone), default=0.0)
-        """The longest window, in seconds: what is older is not kept."""
-        self._depth = max((each.limit for each in everyone), default=1)
-        """The highest limit: more attempts of one source need not be kept."""
-        self._tally_depth = max((each.tally_limit for each in policy.tellers), default=1)
+        return self._memory.evicted
 
     def _spared_now(self) -> list[Ban]:
         """End the bans in force that the policy does not allow."""
-        spared = [ban for ban in self._bans.all() if self._policy.spares(ban.net)]
+        spared = [ban for ban in self._memory.bans.all() if self.policy.spares(ban.net)]
         for ban in spared:
-            self._bans.end(ban.net)
+            self._memory.bans.end(ban.net)
         return spared
+
+
+WORDS = {
+    "outage": "the login service seems to be broken; bans of sources that ever logged in are held",
+    "campaign": "far more strangers than usual fail; they have fewer tries",
+    "fuse": "we ban at a rate that no site needs; a ban needs packet proof",
+}
+"""What a condition means; the time beside it is when it was last seen, of the fuse when it blew."""
+
+_HOME = "an account that logs in from here: its own failures are never held against a source"

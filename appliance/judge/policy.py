@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from appliance.address import LOOPBACK, Net, NetSet
+from appliance.judge.accounts import Lockout
 from appliance.judge.bans import Ladder
-from appliance.judge.detect.table import default_detectors, default_tellers
+from appliance.judge.detect.table import Watches, default_detectors, default_tellers
 from appliance.judge.detector import Detector, Teller
 from appliance.model import Mode, Outcome
 
@@ -18,7 +19,10 @@ POINTS: Mapping[Outcome, int] = {
     Outcome.ACCOUNT_INACTIVE: 1,
     Outcome.SECOND_FACTOR_FAILED: 1,
 }
-"""What a failed attempt is worth. No outcome that is missing here says that somebody guessed a password."""
+"""What a failed login is worth. No outcome that is missing here says that somebody guessed a password."""
+
+ABUSES = frozenset({Outcome.AUTH_INCOMPLETE, Outcome.PROTOCOL_ABUSE, Outcome.RECIPIENT_UNKNOWN, Outcome.RELAY_DENIED})
+"""What a stranger does that is no login, one point each."""
 
 WIDEST = {4: 24, 6: 48}
 """The widest networks that an operator bans without insisting."""
@@ -34,6 +38,14 @@ class Ours(StrEnum):
     SENDER = "a sender of logs"
     RESOLVER = "a resolver"
     ROUTE = "the default route"
+    ADMIN = "an admin network"
+
+
+class Office(StrEnum):
+    """What a detection leads to at a place where several people log in."""
+
+    ALERT = "alert"
+    BAN = "ban"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,13 @@ class Policy:
     """Loopback need not be named."""
     detectors: tuple[Detector, ...] = field(default_factory=default_detectors)
     tellers: tuple[Teller, ...] = field(default_factory=default_tellers)
+    watches: Watches = field(default_factory=Watches)
+    office: Office = Office.ALERT
     ladder: Ladder = field(default_factory=Ladder)
+    lockout: Lockout = field(default_factory=Lockout)
+    """When Zimbra itself locks an account."""
+    relays: NetSet = field(default_factory=NetSet)
+    """Mail filters and partners: they hand on other people's mail, unknown recipients included."""
     sees_traffic: bool = True
     """Whether the firewall can prove that a source was here: it stands in the path of the traffic."""
     _spared: NetSet = field(init=False, repr=False, compare=False, default_factory=NetSet)

@@ -1,61 +1,63 @@
-"""Everything remembered of sources, and what is forgotten first when there are too many."""
+"""The attempts of each source, and which source is forgotten first when there are too many."""
 
-from collections import OrderedDict
+from collections.abc import Iterable
+from struct import Struct
 
 from appliance.address import Net
-from appliance.judge.attempts import Attempt
+from appliance.judge.attempts import BURSTS, Attempt
+from appliance.judge.shelves import Shelves
+from appliance.model import Outcome, Protocol
 
 SOURCES = 1_000_000
-"""Sources with attempts. A site sees 10^3 to 10^5 a day; the rest is room for a flood."""
-SUCCEEDED = 1_000_000
-"""Sources that logged in at least once."""
+"""Quiet sources with attempts. A site sees 10^3 to 10^5 a day; the rest is room for a flood."""
+CLOSE = 262_144
+"""Sources close to a ban; they stand apart, so that no flood of quiet ones pushes them out."""
+WARM = BURSTS
+"""Sources whose attempts lie unpacked: as many as lines may still join attempts of."""
+
+_RECORD = Struct("<dBBH")
+"""Time, protocol and outcome, points and strong points (four bits each), bytes of the account's name that follow; 65535
+where it has none."""
+_NAMELESS = 0xFFFF
+_PROTOCOLS = tuple(Protocol)
+_OUTCOMES = tuple(Outcome)
+_PROTOCOL_NUMBERS = {protocol: number for number, protocol in enumerate(_PROTOCOLS)}
+_OUTCOME_NUMBERS = {outcome: number for number, outcome in enumerate(_OUTCOMES)}
 
 
 class Sources:
-    """The attempts of each source.
+    """The attempts of each source: a list while it is warm, packed when it was not heard of for a while.
 
-    Sources close to a ban stand apart from the quiet ones, and give way only when no quiet one is left: a
-    flood of new addresses cannot make zward forget who has nearly enough points. In each of the two the
-    least recently heard goes first.
+    Packed, a source with one attempt takes a third of what the objects do.
     """
 
-    def __init__(self, most: int = SOURCES) -> None:
-        self._most = most
-        self._quiet: OrderedDict[bytes, list[Attempt]] = OrderedDict()
-        self._close: OrderedDict[bytes, list[Attempt]] = OrderedDict()
-        self.evicted = 0
-        """Quiet sources forgotten because there were too many."""
-        self.evicted_close = 0
-        """The same of sources close to a ban: an alarm, for an attacker gains by it."""
+    def __init__(self, most: int = SOURCES, close: int = CLOSE, warm: int = WARM) -> None:
+        self._shelves: Shelves[bytes, list[Attempt]] = Shelves(warm, most, close, _none, packed, unpacked)
 
     def __len__(self) -> int:
-        return len(self._quiet) + len(self._close)
+        return len(self._shelves)
+
+    @property
+    def evicted(self) -> int:
+        """Quiet sources forgotten because there were too many."""
+        return self._shelves.evicted
+
+    @property
+    def evicted_close(self) -> int:
+        """The same of sources close to a ban: an alarm, for an attacker gains by it."""
+        return self._shelves.evicted_close
 
     def attempts(self, source: bytes) -> list[Attempt]:
         """The list of a source's attempts, opened if there is none yet."""
-        found = self._quiet.get(source)
-        if found is not None:
-            self._quiet.move_to_end(source)
-            return found
-        found = self._close.get(source)
-        if found is not None:
-            self._close.move_to_end(source)
-            return found
-        if len(self) >= self._most:
-            self._evict()
-        found = self._quiet[source] = []
-        return found
-
-    def known(self, source: bytes) -> list[Attempt]:
-        """The attempts of a source, without opening a list for one that has none."""
-        return self._quiet.get(source) or self._close.get(source) or []
+        return self._shelves.opened(source)
 
     def mark(self, source: bytes, *, close: bool) -> None:
         """Say whether a source is close to a ban."""
-        there, here = (self._close, self._quiet) if close else (self._quiet, self._close)
-        found = here.pop(source, None)
-        if found is not None:
-            there[source] = found
+        self._shelves.mark(source, close=close)
+
+    def known(self, source: bytes) -> list[Attempt]:
+        """The attempts of a source, without opening a list for one that has none."""
+        return self._shelves.get(source) or []
 
     def forgive(self, net: Net) -> None:
         """Take every point from the sources inside a network, or around it if it is less than a source."""
@@ -68,37 +70,37 @@ class Sources:
         if net.prefix >= whole:
             return [net.widened(whole).packed]
         width = len(net.packed)
-        return [
-            source
-            for each in (self._quiet, self._close)
-            for source in each
-            if len(source) == width and net.covers(Net(source, whole))
-        ]
-
-    def _evict(self) -> None:
-        if self._quiet:
-            self._quiet.popitem(last=False)
-            self.evicted += 1
-        else:
-            self._close.popitem(last=False)
-            self.evicted_close += 1
+        return [source for source in self._shelves if len(source) == width and net.covers(Net(source, whole))]
 
 
-class Succeeded:
-    """Which sources have ever logged in, by strong evidence."""
+def packed(attempts: Iterable[Attempt]) -> bytes:
+    """Attempts as bytes."""
+    parts: list[bytes] = []
+    for attempt in attempts:
+        name = None if attempt.account is None else attempt.account.encode("utf-8", "surrogatepass")
+        kind = _PROTOCOL_NUMBERS[attempt.protocol] << 4 | _OUTCOME_NUMBERS[attempt.outcome]
+        length = _NAMELESS if name is None else len(name)
+        parts.append(_RECORD.pack(attempt.time, kind, attempt.points << 4 | attempt.strong, length))
+        if name:
+            parts.append(name)
+    return b"".join(parts)
 
-    def __init__(self, most: int = SUCCEEDED) -> None:
-        self._most = most
-        self._sources: OrderedDict[bytes, None] = OrderedDict()
-        self.evicted = 0
-        """Sources forgotten because there were too many; slow-guessing takes them for strangers."""
 
-    def __contains__(self, source: bytes) -> bool:
-        return source in self._sources
+def unpacked(_source: bytes, data: bytes) -> list[Attempt]:
+    """The attempts that were packed."""
+    attempts: list[Attempt] = []
+    place = 0
+    while place < len(data):
+        time, kind, points, length = _RECORD.unpack_from(data, place)
+        place += _RECORD.size
+        account = None
+        if length != _NAMELESS:
+            account = data[place : place + length].decode("utf-8", "surrogatepass")
+            place += length
+        protocol, outcome = _PROTOCOLS[kind >> 4], _OUTCOMES[kind & 15]
+        attempts.append(Attempt(time, protocol, outcome, account, points >> 4, points & 15))
+    return attempts
 
-    def add(self, source: bytes) -> None:
-        self._sources[source] = None
-        self._sources.move_to_end(source)
-        if len(self._sources) > self._most:
-            self._sources.popitem(last=False)
-            self.evicted += 1
+
+def _none(_source: bytes) -> list[Attempt]:
+    return []

@@ -6,7 +6,6 @@ in order.
 """
 
 from bisect import bisect_right, insort
-from collections import OrderedDict
 
 from appliance.judge.attempts import NEAR
 
@@ -14,8 +13,6 @@ JOINABLE = 64
 """Attempts at one account that a line may still join: more within the senders' lag are past every limit."""
 SITE_JOINABLE = 1024
 """The same for the whole site."""
-ACCOUNTS = 65_536
-"""Accounts counted at a time. Attackers invent names, so the least recently tried gives way."""
 
 
 class _Joins:
@@ -61,14 +58,17 @@ class Tally:
         self.times: list[float] = []
         """When the newest attempts were made, sorted."""
 
-    def add(self, protocol: str, shape: str, time: float, count: int, depth: int) -> None:
-        """Count one line that stands for `count` attempts; keep the `depth` newest."""
+    def add(self, protocol: str, shape: str, time: float, count: int, depth: int) -> int:
+        """Count one line that stands for `count` attempts, and keep the `depth` newest; how many are new."""
         joins = self._joins.get(protocol)
         if joins is None:
             joins = self._joins[protocol] = _Joins(self._joinable)
+        opened = 0
         for _ in range(count):
             if joins.opens(shape, time):
                 self._put(time, depth)
+                opened += 1
+        return opened
 
     def _put(self, time: float, depth: int) -> None:
         times = self.times
@@ -82,27 +82,3 @@ class Tally:
     def within(self, seconds: float, now: float) -> int:
         """How many attempts lie in the window (now - seconds, now]."""
         return bisect_right(self.times, now) - bisect_right(self.times, now - seconds)
-
-
-class Accounts:
-    """A tally for each account."""
-
-    def __init__(self, most: int = ACCOUNTS) -> None:
-        self._most = most
-        self._tallies: OrderedDict[str, Tally] = OrderedDict()
-        self.evicted = 0
-        """Accounts forgotten because there were too many."""
-
-    def __len__(self) -> int:
-        return len(self._tallies)
-
-    def of(self, account: str) -> Tally:
-        tally = self._tallies.get(account)
-        if tally is not None:
-            self._tallies.move_to_end(account)
-            return tally
-        tally = self._tallies[account] = Tally(account)
-        if len(self._tallies) > self._most:
-            self._tallies.popitem(last=False)
-            self.evicted += 1
-        return tally

@@ -5,11 +5,12 @@ A source has one list of attempts, sorted by time, that serves every window. A w
 """
 
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from operator import attrgetter
 
 from appliance.judge.attempts import Attempt
-from appliance.judge.detector import Score
+from appliance.judge.detector import Case, Score
+from appliance.model import Outcome
 
 _time = attrgetter("time")
 
@@ -33,7 +34,7 @@ def keep(attempts: list[Attempt], attempt: Attempt, oldest: float, depth: int) -
         del attempts[next(place for place, each in enumerate(attempts) if bool(each.strong) is kind)]
 
 
-def points_within(attempts: Sequence[Attempt], within: float, now: float) -> Score:
+def points_within(attempts: Sequence[Attempt], within: float, now: float, limit: int) -> Score:
     """The points of a window."""
     since = now - within
     points = strong = 0
@@ -44,10 +45,43 @@ def points_within(attempts: Sequence[Attempt], within: float, now: float) -> Sco
         if time <= now:
             points += attempt.points
             strong += attempt.strong
-    return Score(points, strong)
+    return Score(points, strong, limit)
 
 
 def scoring(attempts: Sequence[Attempt], within: float, now: float) -> Iterator[Attempt]:
     """The attempts of a window that are worth points, oldest first."""
     since = now - within
     return (each for each in attempts if since < each.time <= now and each.points)
+
+
+def failures_of(
+    attempts: Sequence[Attempt],
+    outcomes: Collection[Outcome],
+    within: float,
+    now: float,
+    limit: int,
+    account: str | None = None,
+) -> Score:
+    """How many attempts of a window ended in one of these ways; with an account, at that one."""
+    since = now - within
+    failures = strong = 0
+    for attempt in reversed(attempts):
+        if attempt.time <= since:
+            break
+        if (
+            attempt.points
+            and attempt.outcome in outcomes
+            and attempt.time <= now
+            and account in (None, attempt.account)
+        ):
+            failures += 1
+            strong += bool(attempt.strong)
+    return Score(failures, strong, limit)
+
+
+def is_locked_out(case: Case) -> bool:
+    """Whether all that a source did was to find accounts locked.
+
+    Zimbra then refuses right and wrong passwords alike, and the owner on the way is a stranger too.
+    """
+    return not any(each.points and each.outcome is not Outcome.ACCOUNT_LOCKED for each in case.attempts)

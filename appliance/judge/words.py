@@ -1,5 +1,6 @@
 """How verdicts speak: short, exact, and safe to show whatever a client typed."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -9,6 +10,7 @@ from appliance.model import Outcome
 SHOWN = 64
 """Characters of client text in one place: a whole mail address nearly always, and still one line."""
 
+_PLURAL = re.compile(r"s\b")
 _UNITS = ((172800, 86400, "d"), (3600, 3600, "h"), (120, 60, "min"))
 """From how many seconds a unit is used, and how many it has: one day is 24 h, one minute is 60 s."""
 
@@ -19,6 +21,10 @@ _SAID: dict[Outcome, tuple[str, str]] = {
     Outcome.ACCOUNT_LOCKED: ("try at a locked account", "tries at locked accounts"),
     Outcome.ACCOUNT_INACTIVE: ("try at an inactive account", "tries at inactive accounts"),
     Outcome.SECOND_FACTOR_FAILED: ("wrong second factor", "wrong second factors"),
+    Outcome.AUTH_INCOMPLETE: ("dropped login", "dropped logins"),
+    Outcome.PROTOCOL_ABUSE: ("protocol abuse", "protocol abuses"),
+    Outcome.RECIPIENT_UNKNOWN: ("unknown recipient", "unknown recipients"),
+    Outcome.RELAY_DENIED: ("refused relay", "refused relays"),
 }
 
 
@@ -75,6 +81,11 @@ def kind(outcome: Outcome, count: int = 1) -> str:
     """`bad password`, `bad passwords`; an outcome without words of its own is said by its name."""
     one, many = _SAID.get(outcome, (outcome.value.replace("_", " "), outcome.value.replace("_", " ")))
     return one if count == 1 else many
+
+
+def several(number: int, unit: str) -> str:
+    """`2 failures at a besieged account`, `1 failure at a besieged account`: units are words in the plural."""
+    return f"{number} {_PLURAL.sub('', unit, count=1) if number == 1 else unit}"
 
 
 @lru_cache(maxsize=4096)

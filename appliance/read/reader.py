@@ -5,10 +5,10 @@ from datetime import UTC, tzinfo
 from typing import NamedTuple
 
 from appliance.address import Net
-from appliance.model import EVIDENCE_BYTES, RESULT_OF, AuthEvent, Evidence, Message, Outcome, Protocol, Result
+from appliance.model import EVIDENCE_BYTES, AuthEvent, Evidence, Message, Outcome, Protocol, Result
 from appliance.read.decode.reading import Decoded, Reading
 from appliance.read.frames import Block
-from appliance.read.origin import Origin, Trust, of_peer
+from appliance.read.origin import Origin, Trust
 from appliance.read.rules import Rule, RuleSet
 from appliance.read.sieve import Sieve
 from appliance.read.syslog import parse
@@ -32,6 +32,8 @@ _PROTOCOL_WORDS = {
 CUTS = (1024, 2048)
 """Where old relays cut a message (RFC 3164 4.1, RFC 5424 6.1); what our own rsyslog snippet sets is far above."""
 
+_AT_A_CUT = frozenset(cut + off for cut in CUTS for off in (-1, 0, 1))
+
 LONGEST_WHOLE = 4000
 """Bytes up to which a line is taken to be whole: rsyslog cuts at 8,096 (measured) or 8,192 and a web request's headers
 end there too, so client text cannot push a line's end off without making it longer than this."""
@@ -39,7 +41,7 @@ end there too, so client text cannot push a line's end off without making it lon
 
 def may_be_cut(size: int) -> bool:
     """Whether a frame of so many bytes may have lost its end on the way."""
-    return size > LONGEST_WHOLE or any(abs(size - cut) <= 1 for cut in CUTS)
+    return size > LONGEST_WHOLE or size in _AT_A_CUT
 
 
 class Fact(NamedTuple):
@@ -116,7 +118,8 @@ class Reader:
         outcome = rule.outcome
         if outcome is Outcome.BAD_PASSWORD and protocol is Protocol.ADMIN:
             outcome = Outcome.ADMIN_BAD_PASSWORD
-        source = None if RESULT_OF[outcome] is Result.IGNORED else origin.source
+        source = None if outcome is Outcome.BACKEND_ERROR else origin.source
+        mail = fields.get("mail")
         event = AuthEvent(
             time=reading.time or message.time or now,
             outcome=outcome,
@@ -131,6 +134,7 @@ class Reader:
             line=message.text[:EVIDENCE_BYTES],
             session=reading.session,
             count=message.repeat * int(fields.get("count") or 1),
+            mail=None if mail is None else f"{message.host or ''}/{mail.decode('ascii', 'replace')}",
         )
         return Fact(message, event, origin.why, account=account, protocol=protocol, disbelieved=origin.disbelieved)
 
@@ -138,7 +142,7 @@ class Reader:
         if not decoded.is_certain:
             return Origin(None, decoded.why)
         if "source" in fields:
-            return of_peer(fields["source"] or b"", self._trust)
+            return self._trust.of_peer(fields["source"] or b"")
         return reading.origin or _NOT_NAMED
 
 

@@ -4,14 +4,14 @@ A rule set is a value: built once from the rule files, swapped whole at reload.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from appliance.model import Evidence, Message, Outcome, Protocol
-from appliance.read.decode import access, jetty, nginx, postfix, saslauthd, zimbra
+from appliance.read.decode import access, jetty, nginx, postfix, saslauthd, sshd, zimbra
 from appliance.read.decode.reading import Decoded
 from appliance.read.origin import Trust
 
@@ -24,10 +24,12 @@ DECODERS: Mapping[str, Decode] = {
     "nginx": nginx.decode,
     "access": access.decode,
     "jetty": jetty.decode,
+    "sshd": sshd.decode,
 }
 
-FIELDS = frozenset({"source", "account", "protocol", "count"})
-"""What a pattern may name: the address, the account, Zimbra's word for the protocol, how many events."""
+FIELDS = frozenset({"source", "account", "protocol", "count", "mail"})
+"""What a pattern may name: the address, the account, Zimbra's word for the protocol, how many events, and Postfix's
+queue id of a mail."""
 
 LITERAL_BYTES = 6
 """The shortest literal that may wake the sieve; shorter ones hit everywhere."""
@@ -49,6 +51,8 @@ class Rule:
     """Where neither the line's structure nor the pattern tells it."""
     evidence: Evidence = Evidence.STRONG
     """The most that this kind of line can be; a program's own evidence can lower it."""
+    needed_by: tuple[str, ...] = ()
+    """The detectors that such lines are read for, where that is not nearly all of them."""
 
     def hears(self, logger: bytes, level: bytes) -> bool:
         """Whether lines of this logger and level can be of this kind."""
@@ -72,6 +76,11 @@ class Program:
             return exact
         return next((e for tag, e in self.senders_evidence.items() if "*" in tag and fnmatchcase(app, tag)), None)
 
+    def without(self, detectors: Collection[str]) -> "Program":
+        """The same without the rules that only these detectors need."""
+        rules = [rule for rule in self.rules if not rule.needed_by or not set(rule.needed_by) <= set(detectors)]
+        return replace(self, rules=tuple(rules))
+
 
 class Course:
     """What is done with the lines of one tag: decode, then try these rules in order."""
@@ -81,6 +90,10 @@ class Course:
         self._rules = rules
         self.rules_for = lru_cache(maxsize=256)(self._rules_for)
         """(logger, level) → the rules to try, each with what its lines are worth as evidence."""
+
+    def evidence_of(self, rule: str) -> Evidence:
+        """What lines that a rule of this name recognised are worth; weak where there is no such rule any more."""
+        return next((evidence for each, evidence in self._rules if each.id == rule), Evidence.WEAK)
 
     def _rules_for(self, logger: bytes, level: bytes) -> tuple[tuple[Rule, Evidence], ...]:
         return tuple((rule, evidence) for rule, evidence in self._rules if rule.hears(logger, level))
@@ -100,6 +113,14 @@ class RuleSet:
 
     def __len__(self) -> int:
         return sum(len(program.rules) for program in self.programs)
+
+    def without(self, stems: Collection[str] = (), detectors: Collection[str] = ()) -> "RuleSet":
+        """The same without the rules of these files, and without those that only these detectors need.
+
+        Their literals then wake the sieve no longer: a busy site's mails are many.
+        """
+        programs = [program for program in self.programs if program.stem not in stems]
+        return RuleSet([program.without(detectors) for program in programs])
 
     def _course_of(self, app: str) -> Course | None:
         found: list[tuple[Rule, Evidence]] = []

@@ -26,6 +26,10 @@ _MONTHS = {
         (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"), 1
     )
 }
+_FORWARDED_LENGTH = 32
+_FORWARDED_TAIL = re.compile(rb"\.[0-9]{6}[+-][0-9]{2}:[0-9]{2}\Z")
+"""How RSYSLOG_ForwardFormat ends a stamp: microseconds, which no two lines share, and a zone. Without the
+microseconds a stamp is remembered for a second's worth of lines: 0.6 µs instead of 1.5."""
 _YEARLESS = re.compile(
     rb"([A-Z][a-z]{2}) +([0-9]{1,2})(?: ([0-9]{4}))? ([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
 )
@@ -39,6 +43,9 @@ def seconds(stamp: bytes, now: float, zone: tzinfo) -> float | None:
     `zone` says what a stamp without a zone means. A stamp without a year is of the last year that does
     not put it more than two days ahead: a line of the past is an old line, and not one of next summer.
     """
+    if len(stamp) == _FORWARDED_LENGTH and _FORWARDED_TAIL.match(stamp, 19):
+        whole = _seconds(stamp[:19] + stamp[26:], 0, zone)
+        return None if whole is None else (int(whole) * 1_000_000 + int(stamp[20:26])) / 1_000_000
     return _seconds(stamp, int(now // _DAY), zone)
 
 

@@ -9,8 +9,9 @@ in two ways.
 import re
 from collections.abc import Mapping
 from datetime import UTC, tzinfo
+from functools import lru_cache
 
-from appliance.model import Message
+from appliance.model import NO_DATA, Message
 from appliance.read.stamps import ISO, YEARLESS, is_skewed, seconds, zoned_seconds
 from appliance.read.structured import read_structured
 
@@ -44,6 +45,7 @@ _HOST_AND_TAG = re.compile(
 _HOST_ALONE = re.compile(rb"([^\0- :]{1,255}) ")
 _REPEATED = re.compile(rb"message repeated ([1-9][0-9]{0,8}) times: \[ ?(.*)\]\Z", re.DOTALL)
 _BOM = b"\xef\xbb\xbf"
+_UNUSUAL_TEXT = (b"message repeated ", _BOM)
 
 _CONTROL = re.compile(rb"[\0-\x08\x0b-\x1f\x7f]")
 
@@ -62,7 +64,12 @@ def parse(frame: bytes, now: float, zone: tzinfo = UTC) -> Message:
         return Message(*_USER_NOTICE, None, None, None, None, frame, faults=("bad_pri",))
     time = seconds(stamp, now, zone)
     faults = _time_faults(time, now)
-    return _message(priority, time, host, tag, pid, frame[found.end() :], faults)
+    text = frame[found.end() :]
+    if text.startswith(_UNUSUAL_TEXT):
+        return _message(priority, time, host, tag, pid, text, faults)
+    facility, severity = priority
+    process = None if pid is None else pid.decode("utf-8", "backslashreplace")
+    return Message(facility, severity, time, _name(host), _name(tag), process, text, None, NO_DATA, faults)
 
 
 def content_faults(frame: bytes) -> tuple[str, ...]:
@@ -142,7 +149,8 @@ def _message(
     repeat = 1
     if text.startswith(b"message repeated ") and (repeated := _REPEATED.match(text)):
         repeat, text = min(int(repeated[1]), REPEAT_LIMIT), repeated[2]
-    return Message(*priority, time, _text(host), _text(app), _text(pid), text, msgid, structured or {}, faults, repeat)
+    names = _text(host), _text(app), _text(pid)
+    return Message(*priority, time, *names, text, msgid, structured or NO_DATA, faults, repeat)
 
 
 def _time_faults(time: float | None, now: float) -> tuple[str, ...]:
@@ -153,3 +161,8 @@ def _time_faults(time: float | None, now: float) -> tuple[str, ...]:
 
 def _text(field: bytes | None) -> str | None:
     return None if field is None else field.decode("utf-8", "backslashreplace")
+
+
+@lru_cache(maxsize=4096)  # hosts and tags: a handful, unless a sender makes them up
+def _name(field: bytes) -> str:
+    return field.decode("utf-8", "backslashreplace")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.address import NetSet
 from appliance.config.ruleset import ruleset_of
 from appliance.config.schema import Config
 from appliance.firewall import places
@@ -84,7 +85,7 @@ def load(config: Config, path: Path | None, *, force: bool = False, confirm: flo
         if plan.policy is not None:
             libnftables.run(transaction(plan.policy, None), check=True)
         sysctls.require(plan.switches)
-        warnings = tuple(_warnings(config))
+        warnings = tuple(_warnings(config, plan.orders))
         prepare(plan.directory)
         _refuse_two(plan.directory)
         before = _before(plan)
@@ -156,8 +157,9 @@ def _refuse_two(directory: Path) -> None:
 
 def _plan(config: Config) -> _Plan:
     orders = orders_of(config)
-    if len(orders.never_ban) > MAX_ALLOWED:
-        raise LoadError(f"{len(orders.never_ban)} networks are never to be banned; the limit is {MAX_ALLOWED}")
+    for nets, what in ((orders.never_ban, "never to be banned"), (orders.fence_from, "let in by the fence")):
+        if len(nets) > MAX_ALLOWED:
+            raise LoadError(f"{len(nets)} networks are {what}; the limit is {MAX_ALLOWED}")
     mode = str(config.gateway.mode) if config.gateway else None
     return _Plan(config.firewall_directory, orders, ruleset_of(config), mode, sysctls.wanted(mode))
 
@@ -218,8 +220,10 @@ def _earlier(directory: Path) -> dict[str, str]:
     return sysctls.parsed(read(directory / sysctls.NAME) or "")
 
 
-def _warnings(config: Config) -> Iterator[str]:
+def _warnings(config: Config, orders: Orders) -> Iterator[str]:
     gateway = config.gateway
+    if orders.extra_ports and (own := own_connection()) and not NetSet(orders.never_ban).touching(own.client):
+        yield f"you are connected from {own.client}, and a few mistyped passwords at sshd could ban it: allow.networks"
     if gateway and gateway.mode == "routed":
         for name in sysctls.deaf_to_routers((*gateway.wan, *gateway.lan)):
             cure = f"sysctl -w net.ipv6.conf.{name}.accept_ra=2"

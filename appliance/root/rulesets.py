@@ -3,12 +3,16 @@
 import difflib
 import itertools
 import re
+from collections.abc import Iterator
 
+from appliance.address import Net
+from appliance.config.gateway import Gateway
 from appliance.config.ruleset import ruleset_of
 from appliance.config.schema import Config
+from appliance.firewall.backend import EXPOSED_PORTS
 from appliance.firewall.orders import Orders
 from appliance.firewall.policy import libnftables, policy, scratch
-from appliance.firewall.table import layout
+from appliance.firewall.table import layout, shown
 from appliance.surroundings import never_ban
 
 BANS, POLICY = layout.TABLE, policy.TABLE
@@ -19,6 +23,7 @@ SAMPLES_GROUP = 7765
 
 _TABLE = re.compile(r"^table inet (\w+) \{.*?^\}$", re.MULTILINE | re.DOTALL)
 _NARROW = re.compile(r" @ban\w+_(?:login|smtp_in) goto ")
+_FENCED = re.compile(r" @fence goto ")
 _ELEMENTS = re.compile(r"^\t\telements = \{[^}]*\}\n", re.MULTILINE)
 _OF_THE_TABLE = re.compile(r"^\t(?:flags|comment) .*\n+", re.MULTILINE)
 
@@ -26,17 +31,37 @@ _OF_THE_TABLE = re.compile(r"^\t(?:flags|comment) .*\n+", re.MULTILINE)
 def orders_of(config: Config) -> Orders:
     """What the helper has to keep to. Reads this host's addresses, routes and resolvers afresh."""
     protected = itertools.chain.from_iterable(nets.networks for nets in never_ban(config).values())
+    administrators = config.gateway.admin if config.gateway else ()
+    fence = config.detect.siege.fence
     return Orders(
-        never_ban=frozenset(protected) | frozenset(config.allow.networks),
+        never_ban=frozenset(protected).union(config.allow.networks, administrators),
         mark=config.gateway is not None,
         reset=config.firewall.answer == "reset",
         samples=SAMPLES_GROUP if config.firewall.drop_samples else 0,
+        extra_ports=extra_ports(config),
+        fence=fence.ports if fence.enabled else (),
+        fence_from=frozenset(fence.networks).union(_behind(config.gateway)) if fence.enabled else frozenset(),
     )
 
 
-def rendered(config: Config, *, narrow: bool = True) -> dict[str, str | None]:
-    """Table → its text. The helper looks into the sets of `narrow` scopes only while somebody is in them."""
-    return {BANS: layout.text(orders_of(config), narrow=narrow), POLICY: ruleset_of(config)}
+def _behind(gateway: Gateway | None) -> Iterator[Net]:
+    """Hosts behind the gateway, as far as it knows them: the fence does not keep them in."""
+    if gateway:
+        yield from gateway.inside
+        yield from itertools.chain.from_iterable(publish.to for publish in gateway.publish)
+
+
+def extra_ports(config: Config) -> tuple[int, ...]:
+    """What bans of scope `all` close beside the exposed ports: sshd's, where its failures are judged."""
+    return tuple(port for port in config.sshd.ports if port not in EXPOSED_PORTS) if config.sshd.enabled else ()
+
+
+def rendered(config: Config, *, narrow: bool = True, fenced: bool | None = None) -> dict[str, str | None]:
+    """Table → its text. The helper looks into the sets of `narrow` scopes only while somebody is in them, and into
+    that of the fence only while something is `fenced`; None: show it where it is allowed."""
+    orders = orders_of(config)
+    fenced = bool(orders.fence) if fenced is None else fenced
+    return {BANS: shown.text(orders, narrow=narrow, fenced=fenced), POLICY: ruleset_of(config)}
 
 
 def differences(config: Config) -> dict[str, list[str]]:
@@ -47,7 +72,8 @@ def differences(config: Config) -> dict[str, list[str]]:
     """
     present = libnftables.tables()
     there = {name: libnftables.settled(name) if name in present else "" for name in (BANS, POLICY)}
-    texts = rendered(config, narrow=bool(_NARROW.search(there[BANS])))
+    bans = there[BANS]
+    texts = rendered(config, narrow=bool(_NARROW.search(bans)), fenced=bool(_FENCED.search(bans)))
     listing = scratch.listed("".join(filter(None, texts.values())))
     asked = {found[1]: found[0] for found in _TABLE.finditer(listing)}
     return {name: _differing(name, asked.get(name, ""), there[name]) for name in texts}

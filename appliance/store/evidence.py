@@ -13,7 +13,7 @@ from typing import Any, Self
 import aiosqlite
 
 from appliance.address import SOURCE_PREFIX, Net, source_of
-from appliance.model import EVIDENCE_BYTES, AuthEvent
+from appliance.model import EVIDENCE_BYTES, AuthEvent, Outcome, Protocol
 from appliance.store.file import StoreFile
 
 LINES_AN_HOUR = 32
@@ -33,6 +33,10 @@ ROWS_READ = 20_000
 
 SOURCES_READ = 256
 """Sources that one answer about a network looks at: all of an IPv4 /24."""
+
+
+_TEXT: dict[str, str] = {member: member.value for kind in (Protocol, Outcome) for member in kind}
+"""The plain text of an enumeration's member: `.value` is a Python call, 0.3 µs."""
 
 
 @dataclass(slots=True)
@@ -63,20 +67,21 @@ class EvidenceLine:
     @classmethod
     def of(cls, event: AuthEvent, source: Net, received: float) -> Self:
         """What is kept of an event that has a source."""
-        return cls(
-            source=source,
-            address=str(event.source),
-            time=event.time,
-            received=received,
-            account=None if event.account is None else clean(event.account),
-            protocol=event.protocol.value,
-            outcome=event.outcome.value,
-            rule=event.rule,
-            sender=event.sender,
-            host=None if event.host is None else clean(event.host),
-            program=clean(event.program),
-            line=event.line[:EVIDENCE_BYTES],
-            count=event.count,
+        account, host = event.account, event.host
+        return cls(  # by position, which is a quarter quicker: once a failure
+            source,
+            str(event.source),
+            event.time,
+            received,
+            None if account is None else clean(account),
+            _TEXT[event.protocol],
+            _TEXT[event.outcome],
+            event.rule,
+            event.sender,
+            None if host is None else clean(host),
+            clean(event.program),
+            event.line[:EVIDENCE_BYTES],
+            event.count,
         )
 
     @property
@@ -169,29 +174,32 @@ _ADD_TO_LINE = f"""
 
 async def add(file: StoreFile, lines: Sequence[EvidenceLine], limit: int) -> None:
     """Keep what the shares allow, count the rest, and forget the oldest beyond `limit` bytes of database."""
+    places = [(key_of(line.source), line.hour) for line in lines]
     async with file.writing() as db:
-        room = await _room(db, lines)
-        kept: list[EvidenceLine] = []
+        room = await _room(db, set(places))
+        kept: list[tuple[object, ...]] = []
         beyond: list[EvidenceLine] = []
-        for line in lines:
-            place = (line.source, line.hour)
-            (kept if room[place] > 0 else beyond).append(line)
-            room[place] -= 1
-        await db.executemany(_INSERT, [(key_of(line.source), *_COLUMNS(line)) for line in kept])
+        for line, place in zip(lines, places, strict=True):
+            left = room[place]
+            room[place] = left - 1
+            if left > 0:
+                kept.append((place[0], *_COLUMNS(line)))
+            else:
+                beyond.append(line)
+        await db.executemany(_INSERT, kept)
         sums = list(_summed(beyond))
         await db.executemany(_ADD_TO_REST, sums)
         await db.executemany(_ADD_TO_LINE, sums)
         await _forget(db, limit, rows=4 * len(lines) + 256)
 
 
-async def _room(db: aiosqlite.Connection, lines: Iterable[EvidenceLine]) -> dict[tuple[Net, int], int]:
+async def _room(db: aiosqlite.Connection, asked: set[tuple[bytes, int]]) -> dict[tuple[bytes, int], int]:
     """How many more lines each source may have kept in each hour."""
-    asked = {(line.source, line.hour) for line in lines}
     await db.execute("CREATE TEMP TABLE IF NOT EXISTS asked (source BLOB, hour INTEGER)")
     await db.execute("DELETE FROM temp.asked")
-    await db.executemany("INSERT INTO temp.asked VALUES (?, ?)", [(key_of(source), hour) for source, hour in asked])
+    await db.executemany("INSERT INTO temp.asked VALUES (?, ?)", asked)
     have = await db.execute_fetchall(_HAVE)
-    return {(net_of(source), hour): LINES_AN_HOUR - count for source, hour, count in have}
+    return {(source, hour): LINES_AN_HOUR - count for source, hour, count in have}
 
 
 def _summed(lines: Iterable[EvidenceLine]) -> Iterable[dict[str, Any]]:
@@ -249,11 +257,21 @@ _LINES = """
     SELECT address, time, received, account, protocol, outcome, rule, sender, host, program, line, count
     FROM evidence WHERE source = ? ORDER BY received DESC, id DESC LIMIT ?
 """
+_SINCE = """
+    SELECT source, address, time, received, account, protocol, outcome, rule, sender, host, program, line, count
+    FROM evidence WHERE id > (SELECT ifnull(max(id), 0) FROM evidence) - ? AND received > ? ORDER BY id
+"""
 _REST = "SELECT ifnull(sum(count), 0) FROM rest WHERE source = ?"
 _NEXT_SOURCE = """
     SELECT source FROM evidence
     WHERE source > ? AND source <= ? AND length(source) = ? ORDER BY source LIMIT 1
 """
+
+
+async def since(file: StoreFile, received: float, most: int) -> list[EvidenceLine]:
+    """The newest lines that came after a time, the oldest first."""
+    rows = await file.read(_SINCE, (most, received))
+    return [EvidenceLine(net_of(source), *row) for source, *row in rows]
 
 
 async def about(file: StoreFile, asked: Net) -> Sightings:

@@ -7,7 +7,7 @@ disk. Every fault of the disk becomes a StoreError; nothing here ends the progra
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,6 +84,34 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE bans ADD COLUMN scope TEXT NOT NULL DEFAULT 'all';  -- which ports: until now all of them
+    """,
+    """
+    CREATE TABLE bans_by_scope (         -- SQLite changes no constraint: a table with another one takes the place
+        id       INTEGER PRIMARY KEY,    -- in the order in which they were decided
+        net      BLOB NOT NULL,
+        since    REAL NOT NULL,
+        until    REAL NOT NULL,
+        detector TEXT NOT NULL,
+        reason   TEXT NOT NULL,
+        step     INTEGER NOT NULL,
+        scope    TEXT NOT NULL,
+        UNIQUE (net, since, scope)       -- one network may be banned in two scopes at one instant
+    ) STRICT;
+    INSERT INTO bans_by_scope SELECT id, net, since, until, detector, reason, step, scope FROM bans ORDER BY id;
+    DROP TABLE bans;
+    ALTER TABLE bans_by_scope RENAME TO bans;
+    CREATE INDEX bans_until ON bans (until);
+    """,
+    """
+    CREATE TABLE familiar (              -- who logged in from where
+        account TEXT NOT NULL,
+        source  BLOB NOT NULL,
+        first   REAL NOT NULL,
+        last    REAL NOT NULL,
+        PRIMARY KEY (account, source)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX familiar_last ON familiar (last);
+    CREATE INDEX evidence_account ON evidence (account COLLATE NOCASE, received);
     """,
 )
 """One script a version; PRAGMA user_version says how many have run. Never change one that was released."""
@@ -178,7 +206,7 @@ class StoreFile:
                     raise self._fault(error) from error
                 raise
 
-    async def read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    async def read(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of one query, as of the last finished transaction. Raises StoreError."""
         try:
             return cast("list[tuple[Any, ...]]", await self._reader.execute_fetchall(query, parameters))

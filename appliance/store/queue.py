@@ -39,7 +39,7 @@ class EvidenceQueue:
                 return False
             self._lines.append(EvidenceLine.of(event, source, now))
             return True
-        key = source, event.account, event.protocol.value, event.outcome.value
+        key = source, event.account, event.protocol, event.outcome
         if key in self._merged:
             line, count = self._merged[key]
             self._merged[key] = line, count + event.count

@@ -4,14 +4,16 @@ Whoever calls batches the writes: each call is one transaction and one fsync. A 
 StoreError and changes nothing; the kernel's bans stand without the store.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from appliance.address import Net
 from appliance.model import Ban, Scope
-from appliance.store.evidence import Count, EvidenceLine, about, add, clean, key_of, net_of, span
+from appliance.store.accounts import Trials, tried
+from appliance.store.evidence import Count, EvidenceLine, about, add, clean, key_of, net_of, since, span
+from appliance.store.familiar import FamiliarTable
 from appliance.store.file import StoreError, StoreFile
 
 __all__ = ["Act", "Allowed", "Count", "EvidenceLine", "Known", "Lift", "PastBan", "Store", "StoreError"]
@@ -90,8 +92,8 @@ class Act:
 
 _ADD_BAN = """
     INSERT INTO bans (net, since, until, detector, reason, step, scope) VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (net, since) DO UPDATE SET until = excluded.until, detector = excluded.detector,
-        reason = excluded.reason, step = excluded.step, scope = excluded.scope
+    ON CONFLICT (net, since, scope) DO UPDATE SET until = excluded.until, detector = excluded.detector,
+        reason = excluded.reason, step = excluded.step
 """
 _FORGET_BANS = "DELETE FROM bans WHERE id <= (SELECT max(id) FROM bans) - ? AND until <= ?"
 
@@ -132,6 +134,7 @@ class Store:
     def __init__(self, file: StoreFile, evidence_bytes: int) -> None:
         self._file = file
         self._evidence_bytes = evidence_bytes
+        self.familiar = FamiliarTable(file)
 
     @classmethod
     async def open(cls, path: Path, now: float, evidence_bytes: int = EVIDENCE_BYTES_IN_ALL) -> Self:
@@ -149,7 +152,7 @@ class Store:
     # Bans
 
     async def add_bans(self, bans: Sequence[Ban]) -> None:
-        """Write bans down; one that is there already, by network and beginning, is not doubled."""
+        """Write bans down; one that is there already, by network, beginning and scope, is not doubled."""
         if not bans:
             return
         async with self._file.writing() as db:
@@ -158,7 +161,8 @@ class Store:
 
     async def lift(self, nets: Iterable[Net], now: float, by: str, reason: str) -> None:
         """Write tombstones: the bans of exactly these networks are over, also those not yet written down."""
-        rows = [{"net": key_of(net), "now": now, "by": _told(by), "reason": _told(reason)} for net in nets]
+        keys = dict.fromkeys(map(key_of, nets))
+        rows = [{"net": key, "now": now, "by": _told(by), "reason": _told(reason)} for key in keys]
         async with self._file.writing() as db:
             await db.executemany(_LIFT, rows)
             await db.execute(_FORGET_LIFTS, (now - LIFTS_SECONDS,))
@@ -168,15 +172,15 @@ class Store:
         return {net_of(net) for (net,) in await self._file.read(_LIFTED, (now,))}
 
     async def bans_in_force(self, now: float) -> list[Ban]:
-        """Bans that have not ended and are not lifted, of each network the one that ends last."""
+        """Bans that have not ended and are not lifted, of each network and scope the one that ends last."""
         bans = map(_ban, await self._file.read(_IN_FORCE, (now,)))
-        return list({ban.net: ban for ban in bans}.values())
+        return list({(ban.net, ban.scope): ban for ban in bans}.values())
 
     async def history(self, since: float) -> list[Ban]:
         """Bans that ended since a time, or have not, without those that were lifted; as they were decided.
 
-        Taken up in this order they lead to the same book: of two bans of one network the later may have replaced
-        the one before.
+        Taken up in this order they lead to the same book: of two bans of one network and scope the later may have
+        replaced the one before.
         """
         return list(map(_ban, await self._file.read(_HISTORY, (since,))))
 
@@ -187,7 +191,7 @@ class Store:
         wider = [key_of(net.widened(prefix)) for prefix in range(net.prefix)]
         around = await self._file.read(_PAST_AROUND.format(",".join("?" * len(wider))), (*wider, PAST_SHOWN))
         found = [PastBan(_ban(row), Lift(*row[7:]) if row[7] is not None else None) for row in inside + around]
-        unique = {(past.ban.net, past.ban.since): past for past in found}
+        unique = {(past.ban.net, past.ban.since, past.ban.scope): past for past in found}
         return sorted(unique.values(), key=lambda past: past.ban.since, reverse=True)
 
     # Evidence
@@ -197,11 +201,19 @@ class Store:
         if lines:
             await add(self._file, lines, self._evidence_bytes)
 
+    async def evidence_since(self, received: float, most: int) -> list[EvidenceLine]:
+        """The newest lines that came after a time, at most so many, the oldest first."""
+        return await since(self._file, received, most)
+
     async def why(self, net: Net) -> Known:
         """What is known of an address: for IPv6 of its /64, as that is what is counted and banned."""
         seen = await about(self._file, net)
         bans = await self.verdicts(net)
         return Known(bans, seen.counts, seen.lines, seen.unnamed, seen.is_partial)
+
+    async def tried(self, names: Collection[str], since: float) -> Trials:
+        """What was tried since a time on an account, which may be known by several names."""
+        return await tried(self._file, names, since)
 
     # Operators
 

@@ -13,6 +13,7 @@ from appliance.config.rule_files import RuleError
 from appliance.desk import Asker, Desk, NotFound, Refusal, Unusable, parsed
 from appliance.firewall.backend import BackendError
 from appliance.model import Scope
+from appliance.people import People
 from appliance.store.store import StoreError
 
 BODY_BYTES = 65536
@@ -37,6 +38,7 @@ _FAULTS = tuple(_STATUS)
 
 def admin_app(
     desk: Desk,
+    people: People,
     status: Callable[[], Json],
     doctor: Callable[[], Awaitable[list[Json]]],
     reload: Callable[[], Awaitable[Json]],
@@ -76,6 +78,18 @@ def admin_app(
     async def delete_allow(request: web.Request) -> Any:
         return await desk.disallow(_word(await _body(request), "network"), _asker(request))
 
+    async def get_account(request: web.Request) -> Any:
+        return await people.account(request.query.get("name", ""), _number(request, "seconds"))
+
+    async def get_familiar(request: web.Request) -> Any:
+        after = request.query.get("after_account"), request.query.get("after_address")
+        behind = None if after[0] is None or after[1] is None else (after[0], after[1])
+        return await people.familiar(request.query.get("whom"), behind)
+
+    async def delete_familiar(request: web.Request) -> Any:
+        wish = await _body(request)
+        return await people.forget(_word(wish, "whom"), _asker(request), str(wish.get("reason", "")))
+
     async def get_drops(_request: web.Request) -> Any:
         return await desk.drops()
 
@@ -95,6 +109,9 @@ def admin_app(
         ("GET", "/allow", get_allow),
         ("POST", "/allow", post_allow),
         ("DELETE", "/allow", delete_allow),
+        ("GET", "/account", get_account),
+        ("GET", "/familiar", get_familiar),
+        ("DELETE", "/familiar", delete_familiar),
         ("GET", "/drops", get_drops),
         ("POST", "/reload", post_reload),
         ("GET", "/doctor", get_doctor),
@@ -141,6 +158,13 @@ def _word(wish: Mapping[str, Any], key: str) -> str:
     if not isinstance(wish.get(key), str):
         raise Unusable(f"{key} is missing")
     return str(wish[key])
+
+
+def _number(request: web.Request, key: str) -> float:
+    try:
+        return float(request.query[key])
+    except (KeyError, ValueError) as fault:
+        raise Unusable(f"{key} is missing or no number") from fault
 
 
 def _asker(request: web.Request) -> Asker:

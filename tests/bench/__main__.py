@@ -12,6 +12,8 @@ from bench.bans import measure as measure_bans
 from bench.latency import Latency
 from bench.latency import measure as measure_latency
 from bench.machine import facts
+from bench.memory import GOAL, Kept, TableCost
+from bench.memory import measure as measure_memory
 from bench.packets import PacketCost
 from bench.packets import measure as measure_packets
 from bench.restart import Restart
@@ -23,7 +25,7 @@ from namespaces import why_not
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("throughput", "latency", "restart", "bans", "packets")
+PARTS = ("throughput", "latency", "restart", "bans", "packets", "memory")
 
 
 def main() -> int:
@@ -34,7 +36,7 @@ def main() -> int:
     console = Console(stderr=asked.json, width=None if sys.stdout.isatty() else 110)
     found: dict[str, Any] = {"machine": facts()}
     console.print(" · ".join(f"{name} {value}" for name, value in found["machine"].items()))
-    for part in asked.only or PARTS:
+    for part in asked.only or asked.parts or PARTS:
         with console.status(f"measuring {part}"), World() as world:
             table, figures = _measure(part, world, asked)
         console.print(table)
@@ -46,6 +48,7 @@ def main() -> int:
 
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
+    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--json", action="store_true", help="figures on stdout, tables on stderr")
     parser.add_argument("--only", action="append", choices=PARTS, help="one part; may be given again")
     parser.add_argument("--rounds", type=int, default=3, help="of throughput; the median counts (default 3)")
@@ -53,9 +56,15 @@ def _asked() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _part(name: str) -> str:
+    if name not in PARTS:
+        raise argparse.ArgumentTypeError(f"{name}: expected {', '.join(PARTS)}")
+    return name
+
+
 def _measure(
     part: str, world: World, asked: argparse.Namespace
-) -> tuple[Table, Sequence[Throughput | Latency | Restart | BanCost | PacketCost]]:
+) -> tuple[Table, Sequence[Throughput | Latency | Restart | BanCost | PacketCost | Kept | TableCost]]:
     match part:
         case "throughput":
             lines = list(measure_throughput(world, asked.rounds))
@@ -69,18 +78,22 @@ def _measure(
         case "packets":
             packets = list(measure_packets(asked.rounds))
             return _packets(packets, asked.rounds), packets
+        case "memory":
+            kept = measure_memory()
+            return _memory(kept), kept
         case _:
             restart = measure_restart(world)
             return _restart(restart), [restart]
 
 
 def _throughput(rows: Iterable[Throughput], rounds: int) -> Table:
-    title = f"Log lines by TCP, read and judged (observing, median of {rounds})"
-    columns = ("failures", "framing", "lines", "lines/CPU-s", "lines/s", "failures seen", "MB")
+    title = f"Log lines by TCP, read and judged (observing), and fail2ban's on the same lines (median of {rounds})"
+    columns = ("failures", "framing", "lines", "lines/CPU-s", "fail2ban", "ratio", "lines/s", "failures seen", "MB")
     table = _table(title, *columns)
     for row in rows:
         table.add_row(
             *(f"{row.failures:.0%}", row.framing, f"{row.lines:,}", f"{row.per_cpu_second:,.0f}"),
+            *(f"{row.fail2ban:,.0f}" if row.fail2ban else "-", f"{row.ratio:.1f}" if row.ratio else "-"),
             *(f"{row.per_second:,.0f}", f"{row.seen:.1%}", f"{row.megabytes:.0f}"),
         )
     return table
@@ -132,6 +145,22 @@ def _packets(rows: Sequence[PacketCost], rounds: int) -> Table:
                 f"{row.dropped / bare.accepted:.2f}" if row.dropped else "-",
             ),
         )
+    return table
+
+
+def _memory(rows: Sequence[Kept | TableCost]) -> Table:
+    table = _table("What the judge remembers", "", "", "")
+    for row in rows:
+        match row:
+            case TableCost(name, keys, each):
+                table.add_row(f"one key of {name}", f"{each:,.0f} B", f"of {keys:,}")
+            case Kept():
+                what = f"{row.sources:,} sources, {row.accounts:,} accounts"
+                table.add_section()
+                table.add_row(what, f"{row.megabytes:.0f} MB", f"goal {GOAL:.0f}; {row.idle:.0f} before the first line")
+                table.add_row("written to disk", f"{row.written:.2f} s", f"{row.file:.0f} MB; all else waits")
+                table.add_row("memory meanwhile, at the most", f"{row.while_written:.0f} MB", "")
+                table.add_row("read at a start", f"{row.taken_up:.2f} s", "")
     return table
 
 

@@ -69,6 +69,8 @@ class Site:
         choose = self.random.choice
         self.people = [f"{choose(FIRST)}.{choose(LAST)}{n}@{choose(DOMAINS)}" for n in range(PEOPLE)]
         self.users = [f"100.{64 + n % 64}.{n % 251}.{n % 241 + 1}" for n in range(USERS)]
+        self.home = {who: self.users[n % USERS] for n, who in enumerate(self.people)}
+        """Where each of them logs in from: people have habits, and judgement knows them."""
         self.attackers = [f"2001:db8:{n:x}::66" if n % 20 == 0 else nth_attacker(n * 6 + 1) for n in range(ATTACKERS)]
         # A few are loud, most are seen once or twice: the n-th weighs 1/(n+20).
         self._weights = list(accumulate(1 / (n + 20) for n in range(ATTACKERS)))
@@ -185,7 +187,7 @@ class Site:
 
     def _audit_success(self, now: datetime) -> tuple[int, str]:
         who = self.random.choice(self.people)
-        web = self._web("AuthRequest", who, self.random.choice(self.users))
+        web = self._web("AuthRequest", who, self.home[who])
         return (
             134,
             f"zimbra-audit: {_log4j(now)} INFO  {web} security - cmd=Auth; account={who}; protocol=soap;",

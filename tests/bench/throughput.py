@@ -1,4 +1,4 @@
-"""Log lines per CPU-second: TCP in, verdict out, through a real `zward run` that observes."""
+"""Log lines per CPU-second: TCP in, verdict out, through a real `zward run` that observes; beside it fail2ban."""
 
 import gc
 import socket
@@ -6,10 +6,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bench import fail2ban
 from bench.lines import FRAMINGS, Site, stream
 from bench.machine import cpu_seconds, resident_megabytes
 from e2e.wire import GATEWAY, World, wait_until
@@ -33,20 +34,35 @@ class Throughput:
     seen: float
     """Wrong passwords that zward recognised, for each one sent: 1 if it saw them all."""
     megabytes: float
+    fail2ban: float | None
+    """Lines per CPU-second of fail2ban over the same lines, measured in turn with these; None where it is missing."""
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as many lines as fail2ban."""
+        return self.per_cpu_second / self.fail2ban if self.fail2ban else None
 
 
 def measure(world: World, rounds: int) -> Iterator[Throughput]:
-    """The median round of each combination."""
+    """The median round of each combination; fail2ban's own has its rounds between."""
     for failures, count in LINES.items():
         start = datetime.now(UTC) - timedelta(seconds=SPAN)
         lines = list(Site(seed=1, failures=failures).lines(count, start, SPAN))
         failed = sum(is_failure for _, is_failure in lines)
-        for framing in FRAMINGS:
-            payload = stream((line for line, _ in lines), framing)
-            done = [_round(world, payload, framing, count, failures, failed) for _ in range(rounds)]
-            yield sorted(done, key=lambda each: each.per_cpu_second)[len(done) // 2]
+        payloads = {framing: stream((line for line, _ in lines), framing) for framing in FRAMINGS}
+        in_file = b"" if fail2ban.why_not() else fail2ban.in_file(line for line, _ in lines)
         del lines
         gc.collect()
+        done: dict[str, list[Throughput]] = {framing: [] for framing in FRAMINGS}
+        peer: list[float] = []
+        for _ in range(rounds):
+            if in_file:
+                peer.append(fail2ban.lines_per_cpu_second(in_file, count))
+            for framing, payload in payloads.items():
+                done[framing].append(_round(world, payload, framing, count, failures, failed))
+        for each in done.values():
+            median = sorted(each, key=lambda one: one.per_cpu_second)[len(each) // 2]
+            yield replace(median, fail2ban=statistics.median(peer) if peer else None)
 
 
 def _round(world: World, payload: bytes, framing: str, count: int, failures: float, failed: int) -> Throughput:
@@ -73,6 +89,7 @@ def _round(world: World, payload: bytes, framing: str, count: int, failures: flo
             per_second=count / took,
             seen=zward.metric("zward_events_total", outcome="bad_password") / failed,
             megabytes=resident_megabytes(world.gateway.pids()),
+            fail2ban=None,
         )
 
 

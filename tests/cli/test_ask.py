@@ -61,6 +61,15 @@ def test_status_shows_what_does_not_work_and_what_was_not_understood(tmp_path):
         "uptime": 3,
         "faults": [f"enforce: {HOSTILE}"],
         "listening": [],
+        "conditions": {"siege": f"strangers besiege {HOSTILE}"},
+        "alerts": [
+            {
+                "at": "2026-05-06T10:20:31Z",
+                "severity": "critical",
+                "detector": "break-in",
+                "reason": f"{HOSTILE} got in",
+            }
+        ],
         "frames": {"received": 0, "parsed": 0, "events": 0},
         "bans": 0,
         "dropped_packets": 0,
@@ -72,6 +81,8 @@ def test_status_shows_what_does_not_work_and_what_was_not_understood(tmp_path):
 
     assert "degraded  enforce:" in printed
     assert "doubtful  KeyError:" in printed
+    assert "siege     strangers besiege" in printed
+    assert "critical  2026-05-06T10:20:31Z break-in:" in printed
     assert "no host has sent a line yet" in printed
     assert "listening nowhere" in printed
     assert acting(printed) == []
@@ -83,8 +94,9 @@ def test_why_tells_who_was_tried_when_and_shows_the_lines(guessed):
     assert lines[0] == f"{GUESSER}  not banned"
     assert lines[1].startswith("  observed  would be banned until ")
     assert lines[1].endswith("(limit 6): 6 bad passwords on ana@example.com over imap")
-    assert lines[2].startswith("  did       7 bad passwords over imap on ana@example.com, ")
-    assert lines[3].startswith("  did       1 bad password over imap on ")
+    assert lines[2] == "  logs in   nobody: in 30 days no login came from there"
+    assert lines[3].startswith("  did       7 bad passwords over imap on ana@example.com, ")
+    assert lines[4].startswith("  did       1 bad password over imap on ")
     assert len([line for line in lines if line.startswith("  line ")]) == 5
     assert lines[-1] == "            3 more with --lines 8"
 
@@ -203,6 +215,24 @@ def test_a_ban_of_some_ports_is_told_as_such_and_the_table_says_so_only_then(zwa
     assert "  ports     smtp-in: 25; the others are open to it\n" in why
     invoke("unban", "198.18.4.9", "--config", zward.config)
     assert "banned in scope smtp-in 2" in invoke("why", "198.18.4.9", "--config", zward.config).stdout
+
+
+def test_bans_of_two_scopes_are_told_side_by_side_and_lifted_together(zward):
+    ban(zward, "198.18.4.12", "--scope", "smtp-in", reason="harvests", seconds="2h")
+    ban(zward, "198.18.4.12", "--scope", "login", reason="guesses")
+
+    assert len(json.loads(invoke("bans", "198.18.4.12", "--json", "--config", zward.config).stdout)) == 2
+    why = invoke("why", "198.18.4.12", "--config", zward.config).stdout.splitlines()
+    assert "  ports     smtp-in: 25; others are closed as well, see below" in why
+    (also,) = (line for line in why if line.startswith("  also"))
+    assert also.startswith("  also      banned in scope login 2")
+    assert also.endswith(": guesses")
+    lifted = invoke("unban", "198.18.4.12", "--config", zward.config).stdout
+    assert set(lifted.splitlines()) == {
+        "lifted 198.18.4.12 in scope smtp-in: harvests",
+        "lifted 198.18.4.12 in scope login: guesses",
+    }
+    assert invoke("bans", "198.18.4.12", "--config", zward.config).exit_code == 3
 
 
 def test_a_scope_that_no_ban_has_is_a_usage_error(zward):

@@ -26,9 +26,13 @@ def config(tmp_path):
 def test_a_good_file_and_rules_that_know_their_samples_are_said_so(config):
     answer = invoke("check", config)
 
-    valid, rules = answer.stdout.splitlines()
+    valid, acts, rules = answer.stdout.splitlines()
     assert answer.exit_code == 0
     assert valid == f"{config}: valid, 0 warnings"
+    assert acts == (
+        'would act, with mode = "enforce", at 6 failures of one stranger: '
+        "before Zimbra's lockout (10 in 30m) and invalid-login filter (10)"
+    )
     number, _, good, _, all_of_them, *_ = rules.split()
     assert int(number) >= 50
     assert good == all_of_them
@@ -39,6 +43,7 @@ def test_the_same_as_json(config):
     told = json.loads(invoke("check", "--json", "--config", config).stdout)
 
     assert (told["config"], told["faults"], told["warnings"]) == (str(config), [], [])
+    assert told["acts"].startswith('would act, with mode = "enforce", at 6 failures')
     assert told["samples"] >= 2 * told["rules"] >= 100, "each rule has a sample that it matches and one that it ignores"
 
 

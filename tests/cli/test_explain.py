@@ -211,3 +211,18 @@ def test_a_reader_that_has_gone_ends_it_quietly(config, tmp_path):
         child.stdout.readline()
         child.stdout.close()
         assert child.stderr.read() == b""
+
+
+def test_a_line_of_sshd_is_read_where_the_configuration_asks_for_it(config):
+    line = b"<86>2026-10-21T10:00:00+00:00 mx1 sshd[7]: Failed password for root from 203.0.113.9 port 51002 ssh2"
+    (off,) = facts(config, line)
+    config.write_text(CONFIG + "[sshd]\nenabled = true\n")
+    (on,) = facts(config, line)
+
+    assert (off["outcome"], off["why"]) == (None, "no rules for the program sshd")
+    assert (on["outcome"], on["source"], on["account"], on["protocol"]) == (
+        "bad_password",
+        "203.0.113.9",
+        "root",
+        "ssh",
+    )

@@ -14,6 +14,8 @@ hosts = ["192.0.2.0/24", "2001:db8::/56", "127.0.0.0/8"]
 proxies = ["192.0.2.5"]
 """
 
+BANNING = ("guessing", "slow-guessing", "siege", "spraying", "admin-door", "probing", "harvesting")
+
 
 def told(text: str) -> list[str]:
     return warnings(parse(text, "zward.toml"))
@@ -23,33 +25,52 @@ def test_a_sound_configuration_has_no_warning() -> None:
     assert told(SOUND) == []
 
 
-@pytest.mark.parametrize(
-    ("points", "failures", "warned"), [(6, 10, 0), (7, 10, 1), (13, 20, 0), (14, 20, 1), (6, 0, 0)]
-)
-def test_guessing_acts_before_the_lockout(points: int, failures: int, warned: int) -> None:
-    limits = f"detect.guessing.points = {points}\nzimbra.lockout.max_failures = {failures}\n"
-    found = [warning for warning in told(limits) if warning.startswith("detect.guessing.points: ")]
+def test_a_zward_that_is_to_ban_and_can_not_is_told() -> None:
+    modes = "".join(f'[detect.{name}]\nmode = "observe"\n' for name in BANNING)
+    warning = 'mode: "enforce", but no detector that bans is in mode "enforce": nobody is banned'
 
-    assert len(found) == warned
+    assert warning in told('mode = "enforce"\n' + modes)
+    assert warning not in told('mode = "observe"\n' + modes)
+    assert warning not in told('mode = "enforce"\n' + modes.replace("observe", "enforce", 1))
 
 
-def test_the_lockout_warning_names_both_numbers() -> None:
-    assert told(SOUND + "[detect.guessing]\npoints = 9") == [
-        "detect.guessing.points: 9 is not less than 0.7 × zimbra.lockout.max_failures (10): Zimbra may lock an "
-        "account before the source that tries it is banned"
+def test_a_stranger_who_may_try_more_accounts_than_an_office_is_told() -> None:
+    assert told(SOUND + "[detect.spraying]\naccounts = 3") == []
+    assert told(SOUND + "[detect.spraying]\naccounts = 4\nstrangers = 5") == [
+        "detect.spraying.strangers: 5 is more than detect.spraying.accounts (4): a stranger may try more accounts than "
+        "a known source; set it to 4 at most"
     ]
 
 
-def test_a_window_shorter_than_half_of_the_lockouts_is_told() -> None:
-    assert told(SOUND + '[detect.guessing]\nwithin = "15m"') == []
-    assert told(SOUND + '[detect.guessing]\nwithin = "14m"') == [
-        "detect.guessing.within: 14m is less than half of zimbra.lockout.within (30m): who waits a little can make "
-        "Zimbra lock an account unbanned"
+def test_trap_names_that_are_no_addresses_are_told() -> None:
+    assert told(SOUND + '[detect.trap]\naccounts = ["old@example.org"]') == []
+    assert told(SOUND + '[detect.trap]\naccounts = ["Guest", "old@example.org", "info", "@example.org", "a@b"]') == [
+        'detect.trap.accounts: "guest" and 1 more without a domain: such a name is a trap at every domain of yours',
+        'detect.trap.accounts: "@example.org" and 1 more: no address, so nobody is trapped by it',
     ]
 
 
-def test_a_detector_that_is_off_has_no_limits_to_warn_of() -> None:
-    assert told(SOUND + '[detect.guessing]\nmode = "off"\npoints = 99') == []
+def test_a_fence_that_nobody_passes_is_told() -> None:
+    fence = "[detect.siege.fence]\nenabled = true\n"
+
+    assert told(SOUND + fence) == []
+    assert told(SOUND + fence + "[firewall]\nsees_traffic = false") == [
+        "detect.siege.fence.enabled: firewall.sees_traffic is false: a fence on this host stops nobody who does not "
+        "pass it"
+    ]
+
+
+def test_what_shuts_travellers_out_for_long_is_told() -> None:
+    assert told(SOUND + "[detect.guessing]\npoints = 3") == []
+    assert told(SOUND + '[ladder]\nsteps = ["12h"]') == []
+    assert told(SOUND + '[detect.guessing]\npoints = 3\n[ladder]\nsteps = ["12h"]') == [
+        "detect.guessing.points: 3, with ladder.steps that begin at 12h: a traveller who mistypes the password 3 times "
+        "at a new place is shut out for 12h"
+    ]
+    assert told(SOUND + "[detect.spraying]\nstrangers = 2") == [
+        "detect.spraying.strangers: 2: a couple on a journey who each mistype once where nobody ever logged in are shut "
+        "out for 2d; set it to 3 at least"
+    ]
 
 
 @pytest.mark.parametrize(

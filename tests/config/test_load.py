@@ -23,8 +23,10 @@ STEPS = "expected 1 to 16 durations, none shorter than the one before it"
 
 FAULTS = {
     "detector-mode-true": ['2: detect.guessing.mode: found true, expected "off", "observe" or "enforce"'],
-    "detector-not-built": [
-        "1: detect.siege: unknown key; known here: guessing, slow-guessing, spraying, zmauditswatch"
+    "detector-unknown": [
+        "1: detect.flood: unknown key; known here: office, guessing, slow-guessing, siege, spraying, campaign, "
+        "neighbourhood, admin-door, trap, probing, harvesting, break-in, many-places, outbound, zmauditswatch, "
+        "stale-device, outage, silence, fuse, ineffective"
     ],
     "detector-with-underscore": ["1: detect.slow_guessing: unknown key; did you mean slow-guessing?"],
     "duration-too-long": ['2: detect.spraying.within: found "60d", expected a duration from 1s to 30d, such as "30m"'],
@@ -34,12 +36,19 @@ FAULTS = {
     "key-misspelt": ["3: detect.guessing.pionts: unknown key; did you mean points?"],
     "key-unlike-any": ["2: http.colour: unknown key; known here: listen"],
     "key-with-control-characters": [
-        '1: "\\u001b[2J": unknown key; known here: mode, time_zone, listen, zimbra, allow, http, store, admin, '
-        "detect, ladder, firewall, gateway"
+        '1: "\\u001b[2J": unknown key; known here: mode, preset, time_zone, listen, zimbra, allow, http, store, admin, '
+        "sshd, detect, ladder, firewall, gateway"
     ],
     "ladder-empty": [f"2: ladder.steps: found [], {STEPS}"],
     "ladder-falls": [f'2: ladder.steps: found ["2h", "30m"], {STEPS}'],
     "list-is-a-value": ['2: listen.udp: found "127.0.0.1:5514", expected a list in [brackets]'],
+    "office-unknown": ['2: detect.office: found "spare", expected "alert" or "ban"'],
+    "preset-unknown": ['1: preset: found "soft", expected "gentle", "balanced", "strict" or "fail2ban-classic"'],
+    "sigmas-below-one": ["2: detect.campaign.sigmas: found 0.5, expected a number from 1 to 20"],
+    "trap-with-a-space": [
+        '2: detect.trap.accounts: found "old admin", expected a login name such as "old-admin@example.org": '
+        "1 to 254 characters without spaces"
+    ],
     "listen-ipv6-without-brackets": [f'2: http.listen: found "::1:9514", {ENDPOINT}'],
     "listen-port-too-great": ['2: http.listen: found "127.0.0.1:99514", expected a port from 0 to 65535'],
     "listen-without-port": [f'2: listen.tcp: found "127.0.0.1", {ENDPOINT}'],
@@ -80,6 +89,7 @@ FAULTS = {
     ],
     "table-is-a-value": ['1: listen: found "127.0.0.1:5514", expected a table'],
     "table-is-an-array": ["1: zimbra: found [a table], expected a table"],
+    "sshd-port-twice": ["3: sshd.ports: found [22, 22], expected at least one port, each once"],
     "time-zone-misspelt": ['1: time_zone: found "Europe/Roma", expected an IANA name; did you mean "Europe/Rome"?'],
     "toml-ends-early": ["1: not TOML: Illegal character '\\n' (column 16)"],
     "toml-key-twice": ["2: not TOML: Cannot overwrite a value (column 17)"],

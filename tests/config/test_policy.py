@@ -1,42 +1,25 @@
 """The configuration reaches the judge: every figure of every detector."""
 
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from story import nets
 
 from appliance.address import NetSet
-from appliance.config.load import parse
+from appliance.config.load import load, parse
 from appliance.config.policy import policy_of
 from appliance.config.schema import Config, names
-from appliance.judge.detector import DetectorMode
-from appliance.judge.policy import Ours, Policy
+from appliance.judge.policy import Office, Ours, Policy
 from appliance.model import Mode
+
+FILES = Path(__file__).parent.parent / "data" / "config"
 
 CHANGED = """
     [ladder]
     steps = ["1h", "1d"]
     memory = "7d"
     jitter = 0.2
-    [detect.guessing]
-    mode = "observe"
-    points = 11
-    within = "11m"
-    [detect.slow-guessing]
-    mode = "off"
-    points = 22
-    within = "22h"
-    [detect.spraying]
-    mode = "observe"
-    accounts = 33
-    within = "33m"
-    [detect.zmauditswatch]
-    mode = "off"
-    source_and_account = 44
-    account = 45
-    source = 46
-    total = 47
-    within = "48s"
 """
 
 
@@ -48,36 +31,59 @@ def figures(each) -> dict[str, object]:
     return {field.name: getattr(each, field.name) for field in fields(each)}
 
 
+def built(found: Policy) -> dict[str, object]:
+    """Everything of the judge that has a table, by the table's name."""
+    watches = {each.name.replace("_", "-"): getattr(found.watches, each.name) for each in fields(found.watches)}
+    return {each.name: each for each in (*found.detectors, *found.tellers)} | watches
+
+
 def test_an_empty_configuration_judges_as_the_judge_does_by_itself():
-    built, alone = policy(""), Policy(mode=Mode.ENFORCE)
+    made, alone = policy(""), Policy(mode=Mode.ENFORCE)
 
-    assert (built.detectors, built.tellers, built.ladder) == (alone.detectors, alone.tellers, alone.ladder)
-    assert (built.mode, len(built.allowlist), dict(built.never_ban)) == (alone.mode, 0, {})
-
-
-def test_each_key_reaches_its_detector():
-    changed = policy(CHANGED)
-    found = {each.name: figures(each) for each in (*changed.detectors, *changed.tellers)}
-
-    assert found == {
-        "guessing": {"mode": DetectorMode.OBSERVE, "points": 11, "within": 660},
-        "slow-guessing": {"mode": DetectorMode.OFF, "points": 22, "within": 79200},
-        "spraying": {"mode": DetectorMode.OBSERVE, "accounts": 33, "within": 1980},
-        "zmauditswatch": {
-            "mode": DetectorMode.OFF,
-            "source_and_account": 44,
-            "account": 45,
-            "source": 46,
-            "total": 47,
-            "within": 48,
-        },
-    }
+    assert (made.detectors, made.tellers, made.watches) == (alone.detectors, alone.tellers, alone.watches)
+    assert (made.ladder, made.lockout, made.office) == (alone.ladder, alone.lockout, alone.office)
+    assert (made.mode, len(made.allowlist), len(made.relays), dict(made.never_ban)) == (alone.mode, 0, 0, {})
 
 
 def test_every_table_of_detect_is_a_detector_of_the_judge():
-    built = policy("")
+    tables = {name for name, table in names(("detect",)).items() if table}
 
-    assert {each.name for each in (*built.detectors, *built.tellers)} == set(names(("detect",)))
+    assert set(built(policy(""))) == tables
+
+
+@pytest.mark.parametrize("name", built(Policy()))
+def test_a_detector_and_its_table_have_the_same_keys_in_the_same_order_with_the_same_defaults(name):
+    settings = figures(built(Policy())[name])
+    table = getattr(Config().detect, name.replace("-", "_"))
+    if name == "guessing":
+        assert settings.pop("in_campaign") == Config().detect.campaign.points
+
+    assert list(settings.items()) == [(key, value) for key, value in table if key != "fence"]
+
+
+@pytest.mark.parametrize("name", built(Policy()))
+def test_each_key_reaches_its_detector(name):
+    changed, default = load(FILES / "good.toml"), Config()
+    made = figures(built(policy_of(changed, Mode.ENFORCE, NetSet(), {}))[name])
+    table = getattr(changed.detect, name.replace("-", "_"))
+
+    assert made == {key: value for key, value in table if key != "fence"} | (
+        {"in_campaign": changed.detect.campaign.points} if name == "guessing" else {}
+    )
+    assert not made.items() & figures(built(policy_of(default, Mode.ENFORCE, NetSet(), {}))[name]).items()
+
+
+def test_what_an_office_may_do_zimbras_lockout_and_the_relays_reach_the_judge():
+    made = policy("""
+        detect.office = "ban"
+        [zimbra]
+        relays = ["198.51.100.0/28"]
+        lockout = { max_failures = 15, within = "1h" }
+    """)
+
+    assert made.office is Office.BAN
+    assert made.lockout == (15, 3600)
+    assert made.relays.networks == nets("198.51.100.0/28").networks
 
 
 def test_the_ladder_is_the_configured_one():
@@ -92,10 +98,10 @@ def test_the_mode_is_what_can_be_done_not_what_was_wished(mode):
 
 
 def test_the_lists_are_taken_as_they_are():
-    built = policy_of(Config(), Mode.ENFORCE, nets("198.51.100.9"), {Ours.ROUTE: nets("192.0.2.1")})
+    made = policy_of(Config(), Mode.ENFORCE, nets("198.51.100.9"), {Ours.ROUTE: nets("192.0.2.1")})
 
-    assert built.spares(next(iter(nets("198.51.100.9").networks))) == "198.51.100.9 is on the allowlist"
-    assert built.spares(next(iter(nets("192.0.2.1").networks))) == "192.0.2.1 is the default route"
+    assert made.spares(next(iter(nets("198.51.100.9").networks))) == "198.51.100.9 is on the allowlist"
+    assert made.spares(next(iter(nets("192.0.2.1").networks))) == "192.0.2.1 is the default route"
 
 
 @pytest.mark.parametrize("sees_traffic", [True, False])

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config.rule_files import RuleError, load_rules, prove, rules_directory
+from appliance.config.rule_files import RuleError, load_rules, prove, rules_directory, rules_for
+from appliance.config.schema import Config
+from appliance.config.sshd import Sshd
 from appliance.model import Evidence, Outcome
 
 FILES = Path(__file__).parent.parent / "data" / "rules"
 
 RULE = "rule lost-after-auth"
-DECODERS = "expected one of zimbra, postfix, saslauthd, nginx, access, jetty"
+DECODERS = "expected one of zimbra, postfix, saslauthd, nginx, access, jetty, sshd"
 PROGRAMS = "programs must map syslog tags to strong or weak"
 SIEVE = (
     "to look for, and needs 6 bytes; text has no longer plain run outside groups: name the strings in literals = [...]"
@@ -28,10 +30,12 @@ REFUSED = {
     "ignores-without-why": f"{RULE}, ignores 1: needs line and why",
     "key-unknown-in-file": "unknown key decodr; expected decoder, parts, programs, reference, rule",
     "key-unknown-in-ignores": f"{RULE}, ignores 1: unknown key because; expected line, why",
-    "key-unknown-in-matches": f"{RULE}, matches 1: unknown key user; expected account, count, line, protocol, source",
+    "key-unknown-in-matches": (
+        f"{RULE}, matches 1: unknown key user; expected account, count, line, mail, protocol, source"
+    ),
     "key-unknown-in-rule": (
         f"{RULE}: unknown key sais; expected client_text, evidence, id, ignores, level, literals, logger, matches, "
-        "outcome, protocol, says, text, wakes"
+        "needed_by, outcome, protocol, says, text, wakes"
     ),
     "literals-too-short": f"{RULE}: the sieve has only 'lost' {SIEVE}",
     "matches-without-line": f"{RULE}, matches 1: {SAMPLE_NEEDS}",
@@ -43,7 +47,7 @@ REFUSED = {
     "protocol-unknown": f"{RULE}: 'gopher' is not a valid Protocol",
     "text-absent": f"{RULE}: text is missing; expected a string",
     "text-does-not-compile": f"{RULE}: text does not compile: missing ), unterminated subpattern at position 51",
-    "text-field-unknown": f"{RULE}: unknown field address; expected account, count, protocol, source",
+    "text-field-unknown": f"{RULE}: unknown field address; expected account, count, mail, protocol, source",
     "text-greedy-before-source": f"{RULE}: .* or .+ stands before the source; client text could run over it",
     "text-not-anchored": f"{RULE}: text must begin with ^; an unanchored pattern finds what a client wrote",
     "text-possessive-group": (
@@ -148,3 +152,18 @@ def test_parts_are_put_in_for_their_names(tmp_path):
 
 def test_the_projects_own_rules_are_found():
     assert (rules_directory() / "zimbra-audit.toml").is_file()
+
+
+def test_only_a_program_that_the_configuration_asks_for_is_heard():
+    everything = {program.stem for program in load_rules().rules.programs}
+
+    assert {program.stem for program in rules_for(Config()).programs} == everything - {"sshd"}
+    assert {program.stem for program in rules_for(Config(sshd=Sshd(enabled=True))).programs} == everything
+
+
+def test_rules_for_detectors_that_are_off_are_not_heard():
+    off = {"mode": "off"}
+    quiet = Config(detect={"outbound": off, "harvesting": off, "neighbourhood": off})
+
+    everything, heard = ({rule.id for rule in rules_for(config)} for config in (Config(), quiet))
+    assert everything - heard == {"postfix-mail-accepted", "postfix-mail-sent"}

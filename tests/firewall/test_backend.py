@@ -277,6 +277,7 @@ async def test_a_single_ipv6_address_cannot_be_banned_in_a_narrow_scope(backend:
 @pytest.mark.asyncio
 async def test_nobody_was_seen_favour_may_be_given_and_nothing_is_ill_at_first(backend: Backend) -> None:
     await backend.favour(for_an_hour("203.0.113.9", "2001:db8:2:3::/64"))
+    await backend.fence((), 600)
     assert await backend.seen([net("203.0.113.9"), net("2001:db8:2:3::/64")]) == set()
     assert await backend.health() == Health()
     assert await backend.samples() == []

@@ -290,6 +290,18 @@ async def test_what_is_larger_than_a_request_is_cut_and_time_is_kept_within_the_
 
 
 @pytest.mark.asyncio
+async def test_a_fence_travels_as_its_ports_with_their_seconds(talking: HelperBackend, stand_in: StandIn) -> None:
+    await talking.fence((587, 993), 1800)
+    await talking.fence((587,), 0)
+    asked = [request for request in stand_in.asked if request.op is Op.FENCE]
+    assert [[(count.port, count.packets) for count in request.counts] for request in asked] == [
+        [(587, 1800), (993, 1800)],
+        [(587, 0)],
+    ]
+    assert not any(request.elements for request in asked)
+
+
+@pytest.mark.asyncio
 async def test_every_answer_is_put_into_the_backends_words(talking: HelperBackend, stand_in: StandIn) -> None:
     other = parse_network("198.51.100.0/24")
     stand_in.answer = answering(Op.BAN, Reply(Status.OK, 0, [Element(NET, Refusal.OWN)]))
@@ -306,9 +318,9 @@ async def test_every_answer_is_put_into_the_backends_words(talking: HelperBacken
     assert await talking.seen([NET, other]) == {NET, other}
     stand_in.answer = answering(Op.DROPPED, Reply(Status.OK, 0, counts=[Count(25, 2, 6, 3, 2**50)]))
     assert await talking.dropped() == {Drop(25, Scope.SMTP_IN, 6): Dropped(3, 2**50)}
-    figures = [Count(number, 0, 0, figure, 0) for number, figure in enumerate((1, 2, 3))]
+    figures = [Count(number, 0, 0, figure, 0) for number, figure in enumerate((1, 2, 3, 4))]
     stand_in.answer = answering(Op.HEALTH, Reply(Status.OK, 0, counts=figures, text="look"))
-    assert await talking.health() == Health(1, 2, 3, "look")
+    assert await talking.health() == Health(1, 2, 3, "look", 4)
     sampled = (Reply(Status.OK, 0, text="1.500 203.0.113.9 25 PSH,ACK -", more=True), Reply(Status.OK, 0))
     stand_in.answer = answering(Op.SAMPLES, *sampled)
     assert await talking.samples() == [SampledDrop(1.5, "203.0.113.9", 25, "PSH,ACK", "-")]

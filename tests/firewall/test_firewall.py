@@ -14,7 +14,7 @@ from appliance.address import Net, parse_network
 from appliance.firewall import firewall as firewall_module
 from appliance.firewall.backend import DROPS, Element
 from appliance.firewall.firewall import Firewall, Refusing
-from appliance.firewall.limits import LONGEST_BAN, MAX_ALLOWED, MAX_SOURCES, Refusal
+from appliance.firewall.limits import LONGEST_BAN, LONGEST_FENCE, MAX_ALLOWED, MAX_SOURCES, Refusal
 from appliance.firewall.orders import Orders, OrdersError, write
 from appliance.firewall.records import Count, Op, Reply, Request, Status
 from appliance.firewall.table.kernel import KernelError
@@ -228,6 +228,47 @@ def test_only_single_sources_are_favoured_and_for_no_longer_than_a_ban(firewall:
     assert kernel.favoured == good
 
 
+def fence(firewall: Firewall, *asked: tuple[int, int]) -> None:
+    counts = [Count(port, 0, 0, seconds, 0) for port, seconds in asked]
+    [reply] = firewall.answer(Request(Op.FENCE, 5, counts=counts))
+    assert reply == Reply(Status.OK, 5)
+
+
+def test_ports_are_fenced_as_root_ordered_and_no_others(firewall: Firewall, kernel: Kernel, orders: Path) -> None:
+    with pytest.raises(Refusing, match="port 587 may not be fenced; by root's orders: none"):
+        fence(firewall, (587, 600))
+    write(orders, Orders(fence=(587, 993)))
+    firewall.heed_orders()
+    kernel.favoured = [Element(NET, 60)]
+    fence(firewall, (587, 600), (993, LONGEST_FENCE))
+    fence(firewall, (587, 0))
+    fence(firewall)
+    assert sorted(kernel.fences) == [([587], 0), ([587], 600), ([993], LONGEST_FENCE)]
+    for asked, says in (((587, LONGEST_FENCE + 1), "a fence for 3601 s"), ((25, 60), "port 25"), ((0, 2**64 - 1), "0")):
+        with pytest.raises(Refusing, match=says):
+            fence(firewall, asked, (993, 60))
+    assert len(kernel.fences) == 3
+
+
+def test_a_fence_around_nobody_is_refused_and_can_always_be_lifted(
+    firewall: Firewall, kernel: Kernel, orders: Path
+) -> None:
+    write(orders, Orders(fence=(587,)))
+    firewall.heed_orders()
+    with pytest.raises(Refusing, match="no source is familiar: a fence would keep everybody out"):
+        fence(firewall, (587, 600))
+    assert kernel.fences == []
+    fence(firewall, (587, 0))
+    assert kernel.fences == [([587], 0)]
+
+
+def test_sessions_are_told_which_ports_root_ordered_besides(firewall: Firewall, orders: Path) -> None:
+    assert firewall.sessions.extra_ports == ()
+    write(orders, Orders(extra_ports=(22, 2222)))
+    firewall.heed_orders()
+    assert firewall.sessions.extra_ports == (22, 2222)
+
+
 def test_the_proved_among_those_asked_for_come_back(firewall: Firewall, kernel: Kernel) -> None:
     kernel.proved = {NET}
     assert [net for net, *_ in one(firewall, Op.SEEN, NET, ALLOWED).elements] == [NET]
@@ -255,7 +296,7 @@ def test_health_tells_what_was_repaired_crowded_out_and_ended(
 ) -> None:
     firewall.repaired("nft (pid 12) changed the table inet zward; it is put back")
     reply = one(firewall, Op.HEALTH)
-    assert [count.packets for count in reply.counts] == [1, 0, 7]
+    assert [count.packets for count in reply.counts] == [1, 0, 7, 9]
     assert reply.text == "nft (pid 12) changed the table inet zward; it is put back"
     assert len(kernel.orders) == 2
 
@@ -266,7 +307,7 @@ def test_health_tells_what_was_repaired_crowded_out_and_ended(
     monkeypatch.setattr(kernel, "ban", full)
     assert refused(firewall, NET) == []
     reply = one(firewall, Op.HEALTH)
-    assert ([count.packets for count in reply.counts], reply.text) == ([1, 50, 7], "the set ban4 was full")
+    assert ([count.packets for count in reply.counts], reply.text) == ([1, 50, 7, 9], "the set ban4 was full")
     clock.now += firewall_module.TOLD_SECONDS + 1
     assert one(firewall, Op.HEALTH).text == ""
 

@@ -62,6 +62,7 @@ async def test_a_network_may_stand_in_several_scopes_and_is_lifted_from_all_and_
 async def test_it_drops_nothing_sees_nobody_and_is_never_ill() -> None:
     backend = ObserveBackend(lambda: 0.0)
     await backend.favour([Element(FIRST, 60)])
+    await backend.fence([587], 600)
     assert await backend.seen([FIRST]) == set()
     assert await backend.dropped() == dict.fromkeys(DROPS, Dropped(0, 0))
     assert await backend.health() == Health()

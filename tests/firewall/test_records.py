@@ -40,7 +40,8 @@ def elements(draw: st.DrawFn) -> Element:
 
 ELEMENTS = st.lists(elements(), max_size=20).map(tuple)
 COUNTS = st.lists(st.builds(Count, st.integers(0, 65_535), BYTE, BYTE, BIG, BIG), max_size=45).map(tuple)
-REQUESTS = st.builds(Request, st.sampled_from(Op), SEQUENCES, ELEMENTS, st.booleans())
+FENCES = st.builds(Request, st.just(Op.FENCE), SEQUENCES, st.just(()), st.just(False), COUNTS)
+REQUESTS = st.builds(Request, st.sampled_from(Op), SEQUENCES, ELEMENTS, st.booleans()) | FENCES
 REPLIES = st.builds(
     Reply,
     st.sampled_from(Status),
@@ -84,6 +85,20 @@ def test_a_changed_byte_is_malformed_or_a_packet_that_packs_to_itself(request_: 
 def without_padding(packet: bytes) -> bytes:
     """The fourth byte of the header and of each element (24 bytes from the 12th on) means nothing."""
     return bytes(byte for at, byte in enumerate(packet) if at != 3 and not (at >= 12 and (at - 12) % 24 == 3))
+
+
+@pytest.mark.parametrize("op", [op for op in Op if op is not Op.FENCE])
+def test_only_a_fence_is_asked_for_with_counts(op: Op) -> None:
+    asked = Request(op, 7, counts=(Count(587, 0, 0, 600, 0),))
+    with pytest.raises(Malformed, match="counts or text"):
+        unpack_request(pack_request(asked))
+
+
+def test_a_fence_is_one_packet_without_elements() -> None:
+    ports = (Count(587, 0, 0, 600, 0),)
+    for asked in (Request(Op.FENCE, 7, ONE.elements, False, ports), Request(Op.FENCE, 7, (), True, ports)):
+        with pytest.raises(Malformed, match="counts or text"):
+            unpack_request(pack_request(asked))
 
 
 def test_a_full_packet_holds_as_many_elements_as_it_says() -> None:

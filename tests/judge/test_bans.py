@@ -52,23 +52,60 @@ def test_shorter_ban_does_not_replace_a_longer_one():
     assert bans.covering(SOURCE, 60.0) == ban(until=100.0)
 
 
-def test_a_ban_gives_way_to_a_shorter_one_of_ports_that_it_leaves_open():
+def test_bans_of_two_scopes_stand_side_by_side_and_each_ends_by_itself():
     bans = Bans(b"seed")
-    bans.add(ban(until=100.0, scope=Scope.LOGIN))
-    bans.add(ban(until=50.0, scope=Scope.SMTP_IN))
+    login, mail = ban(until=100.0, scope=Scope.LOGIN), ban(until=50.0, scope=Scope.SMTP_IN)
+    bans.add(login)
+    bans.add(mail)
 
-    assert bans.in_force(0.0) == [ban(until=50.0, scope=Scope.SMTP_IN)]
-    assert bans.in_force(60.0) == []
+    assert bans.in_force(0.0) == [login, mail]
+    assert (len(bans), bans.counted(0.0)) == (2, {(4, 32): 2})
+    assert [bans.covering(SOURCE, 0.0, scope) for scope in (Scope.LOGIN, Scope.SMTP_IN)] == [login, mail]
+    assert bans.covering(SOURCE, 0.0) == login
+    assert bans.in_force(60.0) == [login]
+    assert bans.covering(SOURCE, 60.0, Scope.SMTP_IN) is None
+    assert (len(bans), bans.counted(60.0)) == (1, {(4, 32): 1})
 
 
-def test_a_ban_of_every_port_stays_beside_a_shorter_one_of_some_and_gives_way_to_a_longer_one():
+def test_a_ban_takes_the_place_of_a_shorter_one_of_its_scope_and_of_no_other():
+    bans = Bans(b"seed")
+    for until, scope in ((50.0, Scope.LOGIN), (60.0, Scope.SMTP_IN), (100.0, Scope.LOGIN)):
+        bans.add(ban(until=until, scope=scope))
+
+    assert bans.in_force(0.0) == [ban(until=60.0, scope=Scope.SMTP_IN), ban(until=100.0, scope=Scope.LOGIN)]
+
+
+def test_a_ban_of_some_ports_is_not_needed_beside_a_longer_one_of_all_and_stands_beside_a_shorter_one():
     bans = Bans(b"seed")
     bans.add(ban(until=100.0))
     bans.add(ban(until=50.0, scope=Scope.LOGIN))
     assert bans.in_force(0.0) == [ban(until=100.0)]
 
     bans.add(ban(until=200.0, scope=Scope.LOGIN))
-    assert bans.in_force(0.0) == [ban(until=200.0, scope=Scope.LOGIN)]
+    assert bans.in_force(0.0) == [ban(until=100.0), ban(until=200.0, scope=Scope.LOGIN)]
+    assert bans.covering(SOURCE, 0.0, Scope.SMTP_IN) == ban(until=100.0)
+    assert bans.covering(SOURCE, 150.0, Scope.SMTP_IN) is None
+
+
+def test_a_ban_of_every_port_takes_none_away_that_it_outlives():
+    bans = Bans(b"seed")
+    bans.add(ban(until=50.0, scope=Scope.LOGIN))
+    bans.add(ban(until=100.0))
+
+    assert bans.in_force(0.0) == [ban(until=50.0, scope=Scope.LOGIN), ban(until=100.0)]
+    assert bans.in_force(50.0) == [ban(until=100.0)]
+
+
+def test_to_end_a_network_ends_every_scope_of_it_and_of_no_other_and_may_be_done_twice():
+    bans = Bans(b"seed")
+    for each in (ban(scope=Scope.LOGIN), ban(scope=Scope.SMTP_IN), ban(AROUND, scope=Scope.LOGIN)):
+        bans.add(each)
+    bans.end(SOURCE)
+    bans.end(SOURCE)
+
+    assert bans.in_force(0.0) == [ban(AROUND, scope=Scope.LOGIN)]
+    assert bans.counted(0.0) == {(4, 24): 1}
+    assert bans.in_force(100.0) == []
 
 
 def test_who_is_kept_out_of_some_ports_is_not_kept_out_of_the_others():
@@ -109,6 +146,15 @@ def test_lifting_a_network_lifts_every_ban_inside():
     assert bans.in_force(0.0) == [ban(address("198.51.100.1"))]
 
 
+def test_lifting_an_address_lifts_it_in_every_scope():
+    bans = Bans(b"seed")
+    for each in (ban(scope=Scope.LOGIN), ban(scope=Scope.SMTP_IN), ban(AROUND, scope=Scope.SMTP_IN)):
+        bans.add(each)
+
+    assert len(bans.lift(SOURCE, 0.0)) == 3
+    assert (bans.in_force(0.0), len(bans)) == ([], 0)
+
+
 def test_lifted_ban_does_not_make_the_next_one_longer():
     bans = Bans(b"seed")
     bans.open(SOURCE, "guessing", "", 0.0, 0, LADDER)
@@ -126,6 +172,58 @@ def test_restored_history_lets_the_ladder_go_on():
     bans.restore([], [ban(step=2), replace(ban(until=50.0), step=0)])
 
     assert bans.open(SOURCE, "guessing", "", 200.0, 0, LADDER).step == 3
+
+
+def test_the_ladder_is_one_for_all_scopes_of_a_network():
+    bans = Bans(b"seed")
+    steps = [
+        bans.open(SOURCE, "harvesting", "", 0.0, 0, LADDER, Scope.SMTP_IN).step,
+        bans.open(SOURCE, "siege", "", 1.0, 0, LADDER, Scope.LOGIN).step,
+        bans.open(SOURCE, "trap", "", 2.0, 0, LADDER).step,
+    ]
+
+    assert steps == [0, 1, 2]
+    assert {each.scope: each.step for each in bans.in_force(2.0)} == {Scope.SMTP_IN: 0, Scope.LOGIN: 1, Scope.ALL: 2}
+
+
+def test_who_harvested_and_then_guesses_is_kept_out_of_both_by_bans_of_their_own():
+    bans = Bans(b"seed")
+    mail = bans.open(SOURCE, "harvesting", "15 unknown recipients", 0.0, 2, LADDER, Scope.SMTP_IN)
+    assert bans.covering(SOURCE, 1.0, Scope.LOGIN) is None, "logging in is open to it: what it does there is judged"
+
+    login = bans.open(SOURCE, "siege", "its second try", 600.0, 0, LADDER, Scope.LOGIN)
+
+    assert bans.in_force(600.0) == [mail, login]
+    assert bans.covering(SOURCE, 600.0, Scope.SMTP_IN) == mail
+    assert bans.covering(SOURCE, 600.0, Scope.LOGIN) == login
+    assert bans.lift(SOURCE, 601.0) == [mail, login]
+    assert bans.open(SOURCE, "guessing", "", 602.0, 0, LADDER).step == 0
+
+
+def test_of_bans_that_overlap_the_ladder_remembers_the_highest_rung_and_the_latest_end():
+    bans = Bans(b"seed")
+    bans.open(SOURCE, "trap", "", 0.0, 0, LADDER, seconds=86400.0)
+    bans.open(SOURCE, "probing", "", 1.0, 1, LADDER, Scope.LOGIN)
+
+    after = 86400.0 + LADDER.memory - 1
+    assert bans.open(SOURCE, "guessing", "", after, 0, LADDER).step == 2
+
+
+def test_a_term_of_its_own_is_kept_to_the_second_and_remembered_on_the_ladder():
+    bans = Bans(b"seed")
+    found = bans.open(SOURCE, "trap", "a name that nobody uses", 10.0, 1, LADDER, seconds=86400.0)
+
+    assert found == Ban(SOURCE, 10.0, 86410.0, "trap", "a name that nobody uses", 1)
+    assert bans.in_force(86409.0) == [found]
+    assert bans.open(SOURCE, "guessing", "", 86411.0, 0, LADDER).step == 2
+
+
+def test_a_restart_keeps_the_bans_of_every_scope():
+    login, mail = ban(until=100.0, scope=Scope.LOGIN), ban(until=50.0, scope=Scope.SMTP_IN)
+    bans = Bans(b"seed")
+    bans.restore([login, mail], [])
+
+    assert bans.in_force(0.0) == [login, mail]
 
 
 def test_ban_by_hand_has_no_part_in_the_ladder():

@@ -58,7 +58,7 @@ def test_forged_lines_never_ban_a_source_because_others_are_proved(told, when):
 @settings(max_examples=150, deadline=None)
 @given(stories, st.booleans())
 def test_without_proof_forged_lines_never_ban_whom_doubled_strong_evidence_does_not(told, sees_traffic):
-    """The lowest limit by default is 5 accounts: one strong line doubled, unknown names double again, makes 4."""
+    """The lowest limits by default are 3 accounts, or 5 where unknown ones double: one strong line makes 2, or 4."""
     strong = [event for event in told if event.evidence is Evidence.STRONG]
     story = Story(Policy(mode=Mode.ENFORCE, sees_traffic=sees_traffic))
 
@@ -66,7 +66,7 @@ def test_without_proof_forged_lines_never_ban_whom_doubled_strong_evidence_does_
 
     for net in bans:
         seen = [event for event in strong if event.source is not None and source_of(event.source) == net]
-        assert sum(POINTS.get(event.outcome, 0) * event.count for event in seen) >= 2
+        assert sum(POINTS.get(event.outcome, 1) * event.count for event in seen) >= 2
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.judge.tallies import Accounts, Tally
+from appliance.judge.tallies import Tally
 
 
 def test_lines_of_several_shapes_are_one_attempt():
@@ -35,18 +35,6 @@ def test_only_as_many_times_as_matter_are_kept():
         tally.add("imap", "audit", float(time), 1, 5)
 
     assert tally.times == [995.0, 996.0, 997.0, 998.0, 999.0]
-
-
-def test_accounts_least_recently_tried_give_way_and_are_counted():
-    accounts = Accounts(most=2)
-    first = accounts.of("a")
-    accounts.of("b")
-    assert accounts.of("a") is first
-
-    accounts.of("c")
-
-    assert accounts.of("a") is first
-    assert accounts.evicted == 1
 
 
 @given(

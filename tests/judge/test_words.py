@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.judge.words import SHOWN, kind, listed, moment, outcomes, progress, shown, span, together
+from appliance.judge.words import SHOWN, kind, listed, moment, outcomes, progress, several, shown, span, together
 from appliance.model import Outcome
 
 
@@ -53,7 +53,7 @@ def test_outcomes_are_counted_by_kind():
 
 
 def test_outcome_without_words_is_said_by_its_name():
-    assert kind(Outcome.RELAY_DENIED) == "relay denied"
+    assert kind(Outcome.BACKEND_ERROR) == "backend error"
 
 
 def test_moment_is_in_utc():
@@ -62,3 +62,16 @@ def test_moment_is_in_utc():
 
 def test_progress_is_one_short_sentence():
     assert progress(2, 6, "points", 1800) == "2 of 6 points in 30 min"
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "words"),
+    [
+        (1, "points", "1 point"),
+        (2, "points", "2 points"),
+        (1, "failures at a besieged account", "1 failure at a besieged account"),
+        (1, "failed admin logins", "1 failed admin login"),
+    ],
+)
+def test_one_of_a_unit_is_said_in_the_singular(number, unit, words):
+    assert several(number, unit) == words

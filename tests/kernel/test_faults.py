@@ -21,7 +21,7 @@ from namespaces import Namespace, network, require_kernel
 from appliance.address import Net, NetSet, parse_network
 from appliance.firewall.backend import BackendError, Element, Place
 from appliance.firewall.client import HelperBackend
-from appliance.firewall.limits import BAN_PREFIXES, LONGEST_BAN
+from appliance.firewall.limits import BAN_PREFIXES, LONGEST_BAN, LONGEST_FENCE
 from appliance.firewall.orders import Orders
 from appliance.firewall.records import MAX_PACKET, Op, Request, pack_request, unpack_reply
 from appliance.firewall.table import layout
@@ -247,7 +247,7 @@ def test_random_records_change_nothing_outside_of_the_sets_and_keep_the_helpers_
     for address in OWN:
         namespace.ip("address", "add", address, "dev", "lo")
     namespace.run("nft", "add table inet other; add chain inet other c { type filter hook input priority 0; }")
-    orders = Orders(frozenset(map(parse_network, NEVER)))
+    orders = Orders(frozenset(map(parse_network, NEVER)), fence=(587,))
     with helper(namespace, tmp_path, orders) as running:
         asyncio.run(listed(running))
         before = outside(namespace)
@@ -268,7 +268,7 @@ def test_random_records_change_nothing_outside_of_the_sets_and_keep_the_helpers_
 def outside(namespace: Namespace) -> tuple[str, str, str]:
     """All that is none of our sets: other tables, what our table is made of, and what it has counted."""
     text = namespace.run("nft", "--terse", "list", "table", "inet", "zward")
-    rules = {rule.text for scope in (False, True) for rule in layout.rules(Orders(), narrow=scope)}
+    rules = {rule.text for is_on in (False, True) for rule in layout.rules(Orders(), narrow=is_on, fenced=is_on)}
     lines = [line.strip() for line in text.splitlines()]
     rest = "\n".join(line for line in lines if line not in rules)
     return namespace.run("nft", "list", "table", "inet", "other"), namespace.run("nft", "list", "tables"), rest
@@ -302,7 +302,7 @@ def read_all(ours: socket.socket, answered: list[int]) -> None:
 
 
 RARE = (Op.OPEN, Op.BANNED, Op.DROPPED, Op.ALLOW, Op.HEALTH, Op.SAMPLES)
-OFTEN = (Op.BAN, Op.BAN, Op.BAN, Op.UNBAN, Op.FAVOUR, Op.SEEN)
+OFTEN = (Op.BAN, Op.BAN, Op.BAN, Op.UNBAN, Op.FAVOUR, Op.SEEN, Op.FENCE)
 PREFIXES = {4: (0, 8, 24, 24, 31, 32, 32, 32), 6: (0, 32, 48, 48, 64, 64, 127, 128)}
 HEADS = {
     4: tuple(
@@ -316,10 +316,15 @@ def records(dice: random.Random, number: int) -> Iterator[bytes]:
     """Valid ones, ones with a few bytes changed, cut ones, and mere bytes."""
     for sequence in range(number):
         op = dice.choice(RARE) if dice.random() < 0.002 else dice.choice(OFTEN)
-        body = b"".join(element(dice) for _ in range(dice.choice((0, 1, 1, 2, 3))))
-        record = bytearray(
-            struct.pack("!BBBxIHH", 2, op, dice.random() < 0.1, sequence // 2, len(body) // 24, 0) + body
-        )
+        counts = 0
+        if op is Op.FENCE:
+            counts = dice.choice((1, 1, 2))
+            body = b"".join(fenced(dice) for _ in range(counts))
+        else:
+            body = b"".join(element(dice) for _ in range(dice.choice((0, 1, 1, 2, 3))))
+        more = dice.random() < 0.1
+        held = 0 if counts else len(body) // 24
+        record = bytearray(struct.pack("!BBBxIHH", 2, op, more, sequence // 2, held, counts) + body)
         match dice.randrange(8):
             case 0:
                 for _ in range(dice.randrange(1, 4)):
@@ -330,6 +335,13 @@ def records(dice: random.Random, number: int) -> Iterator[bytes]:
                 record = bytearray(dice.randbytes(dice.randrange(100)))
         if record[1:2] != bytes([Op.BANNED]) or dice.random() < 0.1:
             yield bytes(record)
+
+
+def fenced(dice: random.Random) -> bytes:
+    """A port with its seconds, mostly what root ordered."""
+    port = dice.choice((587, 587, 587, 993, 25, 0, 0xFFFF))
+    seconds = dice.choice((0, 1, 60, LONGEST_FENCE, LONGEST_FENCE + 1, 2**64 - 1))
+    return struct.pack("!HBBQQ", port, dice.randrange(4), dice.randrange(256), seconds, dice.getrandbits(64))
 
 
 def element(dice: random.Random) -> bytes:

@@ -158,6 +158,33 @@ def test_a_load_puts_the_policy_in_force_and_leaves_orders_for_the_helper(host: 
     assert "set: net.ipv4.ip_forward = 1" in done.stdout
 
 
+SIEGE = """
+[sshd]
+enabled = true
+ports = "22,2222"
+[detect.siege.fence]
+enabled = true
+ports = [993]
+networks = ["203.0.113.0/24"]
+"""
+
+
+def test_sshds_ports_and_what_may_be_fenced_reach_the_helper_in_its_orders(host: Host) -> None:
+    host.configure(GATEWAY + SIEGE)
+
+    done = host.zward("load", "--force", ssh=STRANGER)
+
+    orders = read_orders(host.run / "orders")
+    assert (orders.extra_ports, orders.fence) == ((22, 2222), (993,))
+    assert {"203.0.113.0/24", "10.20.0.10", "2001:db8:20::10"} == {str(net) for net in orders.fence_from}
+    assert "198.51.100.0/28" in {str(net) for net in orders.never_ban}
+    assert "you are connected from 203.0.113.77" in done.stderr
+    assert "you are connected" not in host.zward("load", ssh=ADMIN).stderr
+    host.configure(GATEWAY)
+    host.load()
+    assert (read_orders(host.run / "orders").extra_ports, read_orders(host.run / "orders").fence) == ((), ())
+
+
 def test_the_file_that_it_leaves_makes_the_very_same_table(host: Host) -> None:
     host.load()
     before = host.ruleset()

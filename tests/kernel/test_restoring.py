@@ -14,6 +14,9 @@ from running import COMMAND
 
 from appliance.address import parse_network
 from appliance.config.load import load
+from appliance.firewall.backend import Element
+from appliance.firewall.client import HelperBackend
+from appliance.firewall.orders import write as write_orders
 from appliance.model import Ban, Scope
 from appliance.root.rulesets import orders_of
 from appliance.store.store import Store
@@ -109,6 +112,33 @@ def test_what_the_helper_made_is_what_the_configuration_asks_for(helped: Helper,
     same = zward(helped, "diff")
 
     assert (same.returncode, same.stdout) == (0, "the kernel has what the configuration asks for\n"), same.stdout
+
+
+@pytest.mark.parametrize("fenced", [False, True])
+def test_what_the_helper_made_of_a_fence_and_sshds_ports_is_what_the_configuration_asks_for(
+    helped: Helper, fenced: bool
+) -> None:
+    config = helped.directory / "zward.toml"
+    more = '[sshd]\nenabled = true\nports = "22,2222"\n[detect.siege.fence]\nenabled = true\n'
+    config.write_text(config.read_text() + more)
+    with helped.where.entered():
+        write_orders(helped.orders, orders_of(load(config)))
+    asyncio.run(opened(helped, fenced=fenced))
+
+    same = zward(helped, "diff")
+
+    assert (same.returncode, same.stdout) == (0, "the kernel has what the configuration asks for\n"), same.stdout
+    assert ("587" in in_set(helped, "fence")) is fenced
+
+
+async def opened(running: Helper, *, fenced: bool) -> None:
+    """Have the helper take up its orders, and perhaps fence."""
+    backend = HelperBackend(running.socket)
+    await backend.open()
+    if fenced:
+        await backend.favour([Element(parse_network("203.0.113.9"), 60)])
+        await backend.fence((587, 993), 600)
+    await backend.close()
 
 
 def test_a_table_that_another_socket_owns_is_not_cleared_either(helped: Helper) -> None:

@@ -191,6 +191,26 @@ def test_a_change_of_size_or_ownership_keeps_every_ban(opened: Opened, before: F
     assert second._table().flags == (6 if after.persist else 0)
 
 
+@pytest.mark.parametrize("features", [NEW, MIDDLE, OLD], ids=["new", "6.8", "6.1"])
+@pytest.mark.parametrize(("before", "after"), [((), (22,)), ((22,), (1111, 2222)), ((22,), ())], ids=str)
+def test_a_change_of_sshds_ports_keeps_every_ban_and_familiar_source_in_one_transaction(
+    namespace: Namespace, opened: Opened, features: Features, before: tuple[int, ...], after: tuple[int, ...]
+) -> None:
+    kernel = opened(features, 1500, Orders(extra_ports=before, fence=(587,)))
+    kernel.ban([*EVERY_PLACE, *for_an_hour(*hosts(1000))])
+    kernel.favour([Element(NET, 600), Element(parse_network("2001:db8:1:2::/64"), 600)])
+    kernel.fence([587], 600)
+    with generation_of(kernel) as since:
+        kernel.open(Orders(extra_ports=after, fence=(587,)))
+        assert since() == 1
+    assert len(kernel.banned()) == len(EVERY_PLACE) + 1000
+    assert all(3500 < element.seconds <= HOUR for element in kernel.banned())
+    assert kernel._table().digest == layout.digest(1500, after)
+    assert {drop.port for drop in kernel.dropped()} >= set(after)
+    for name, held in (("familiar4", "203.0.113.9"), ("familiar6", "2001:db8:1:2::"), ("fence", "587")):
+        assert f"{{ {held} timeout" in namespace.run("nft", "list", "set", "inet", "zward", name)
+
+
 def test_an_element_without_an_end_is_told_as_such_and_never_ours(namespace: Namespace, opened: Opened) -> None:
     kernel = opened(OLD, orders=Orders())
     kernel.ban(for_an_hour(NET))

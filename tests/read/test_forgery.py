@@ -28,7 +28,7 @@ def blamed(fact: Fact) -> str | None:
 
 
 @given(HOSTILE.map("".join))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_a_client_never_chooses_the_source(hostile):
     for name in LINES:
         for fact in read(name, hostile):
@@ -36,7 +36,7 @@ def test_a_client_never_chooses_the_source(hostile):
 
 
 @given(HOSTILE.map("".join))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_a_client_cannot_hide_where_its_text_stands_apart(hostile):
     for name, line in LINES.items():
         if line.is_plain:

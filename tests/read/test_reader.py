@@ -11,7 +11,7 @@ from lines import NOISE, audit_failure, mailbox_failure, syslog
 from appliance.config.rule_files import SAMPLE_TRUST, load_rules
 from appliance.model import EVIDENCE_BYTES, Evidence, Outcome, Protocol, Result
 from appliance.read.frames import join_datagrams
-from appliance.read.reader import ACCOUNT_BYTES, Fact, Reader
+from appliance.read.reader import ACCOUNT_BYTES, Fact, Reader, may_be_cut
 from appliance.read.syslog import REPEAT_LIMIT
 
 FILES = load_rules()
@@ -61,7 +61,7 @@ def test_the_time_inside_the_line_goes_before_the_headers_and_that_before_arriva
     ("frame", "why", "is_readable"),
     [
         (NOISE, "no rule names what happened here", True),
-        (syslog(NOW, "sshd[7]", "Failed password for root"), "no rules for the program sshd", True),
+        (syslog(NOW, "cron[7]", "Failed password for root"), "no rules for the program cron", True),
         (b"", "no rules for the program (none named)", True),
         (b"<134>", "no rules for the program (none named)", True),
         (b"\xff\xfe", "no rules for the program (none named)", True),
@@ -250,3 +250,21 @@ def mutated(sample: bytes, chance: random.Random) -> bytes:
                 other = chance.choice(SAMPLES)
                 frame[at:] = other[chance.randint(0, len(other)) :]
     return bytes(frame)
+
+
+@pytest.mark.parametrize("size", [1022, 1023, 1024, 1025, 1026, 2047, 2048, 2049, 4000, 4001, 70_000])
+def test_a_line_may_be_cut_where_a_relay_cuts_it(size):
+    assert may_be_cut(size) is (size in (1023, 1024, 1025, 2047, 2048, 2049) or size > 4000)
+
+
+def test_a_mail_is_known_by_host_and_queue_id_and_sent_by_no_address():
+    at = b"<22>Nov 21 19:59:00 mx1 postfix/"
+    accepted = read(at + b"smtpd[7]: 4V0aBcDzQ1: client=mail.example.net[203.0.113.9]").event
+    login = read(at + b"smtpd[7]: 4V0aBcDzQ1: client=unknown[203.0.113.9], sasl_method=PLAIN, sasl_username=ana").event
+    sent = read(at + b"qmgr[8]: 4V0aBcDzQ1: from=<ana@example.com>, size=900, nrcpt=31 (queue active)").event
+
+    assert (accepted.outcome, accepted.mail, str(accepted.source)) == ("mail_accepted", "mx1/4V0aBcDzQ1", "203.0.113.9")
+    assert (login.outcome, login.mail) == ("success", "mx1/4V0aBcDzQ1")
+    assert (sent.outcome, sent.mail, sent.source, sent.account, sent.count) == (
+        *("mail_sent", "mx1/4V0aBcDzQ1", None, "ana@example.com", 31),
+    )

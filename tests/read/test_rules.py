@@ -184,3 +184,13 @@ def test_whatever_a_pattern_matches_holds_its_literal(case):
     assume(re.fullmatch(pattern, text, re.DOTALL))
 
     assert literal_of(f"^{pattern}$") in text.encode()
+
+
+def test_rules_that_nobody_needs_are_left_out_and_wake_the_sieve_no_longer():
+    mails = Rule("mails", re.compile(b"^x"), Outcome.MAIL_SENT, (b": client=",), needed_by=("outbound", "harvesting"))
+    rules = RuleSet([program("a", {"a": STRONG}, rule("logins"), mails)])
+
+    assert [each.id for each in rules.without(detectors={"outbound"})] == ["logins", "mails"]
+    without = rules.without(detectors={"outbound", "harvesting", "guessing"})
+    assert [each.id for each in without] == ["logins"]
+    assert without.literals == (b"literal",)

@@ -336,3 +336,18 @@ def test_a_frame_eight_times_as_long_takes_no_more_than_sixteen_times_as_long(he
         return min(spans)
 
     assert cost(65536) <= 16 * cost(8192) + 2e-4  # the sum: what a scheduler may take from the short one
+
+
+@given(
+    st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1)),
+    st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes))),
+)
+def test_a_forwarded_stamp_is_read_to_the_microsecond(local: datetime, zone: timezone) -> None:
+    stamp = local.replace(tzinfo=zone).isoformat(timespec="microseconds")
+    assert read(f"<22>{stamp} mail1 t: x".encode()).time == datetime.fromisoformat(stamp).timestamp()
+
+
+@pytest.mark.parametrize("stamp", ["2026-13-01T00:00:00.000000+00:00", "2026-01-01T00:00:00.000000+99:00"])
+def test_a_forwarded_stamp_of_no_moment_is_a_fault(stamp: str) -> None:
+    message = read(f"<22>{stamp} mail1 t: x".encode())
+    assert (message.time, message.faults) == (None, ("bad_timestamp",))

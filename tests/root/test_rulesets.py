@@ -38,6 +38,36 @@ def test_marks_resets_and_samples_follow_the_configuration():
     assert (other.mark, other.reset, other.samples) == (True, True, 0)
 
 
+def test_an_administrator_is_never_banned_and_so_never_kept_from_ssh():
+    assert parse_network("198.51.100.0/28") in orders_of(parse(GATEWAY, "zward.toml")).never_ban
+
+
+def test_bans_close_sshds_ports_only_where_its_failures_are_judged():
+    off = orders_of(parse('[sshd]\nports = "1111,2222"', "zward.toml"))
+    on = orders_of(parse('[sshd]\nenabled = true\nports = "1111,2222"', "zward.toml"))
+
+    assert (off.extra_ports, on.extra_ports) == ((), (1111, 2222))
+    assert "2222 : goto all4" in (rendered(parse("[sshd]\nenabled = true\nports = [2222]", "x"))["zward"] or "")
+
+
+def test_the_receiver_may_fence_only_where_the_configuration_says_so():
+    networks = 'networks = ["198.51.100.0/24"]'
+    off = orders_of(parse(f"[detect.siege.fence]\n{networks}", "zward.toml"))
+    on = orders_of(parse(f"[detect.siege.fence]\nenabled = true\nports = [993]\n{networks}", "zward.toml"))
+
+    assert (off.fence, off.fence_from) == ((), frozenset())
+    assert (on.fence, on.fence_from) == ((993,), frozenset([parse_network("198.51.100.0/24")]))
+
+
+def test_the_fence_does_not_keep_in_who_is_behind_the_gateway():
+    behind = 'mode = "bridge"\nbridge = "br0"\ninside = ["203.0.113.11"]\n[[gateway.publish]]\nscope = "login"\n'
+    text = f'[detect.siege.fence]\nenabled = true\n[gateway]\n{behind}to = ["203.0.113.10"]\n'
+    orders = orders_of(parse(text, "zward.toml"))
+
+    assert orders.fence == (587, 465, 993, 995)
+    assert orders.fence_from == {parse_network("203.0.113.10"), parse_network("203.0.113.11")}
+
+
 def test_only_a_gateway_has_a_policy():
     assert ruleset_of(parse("", "zward.toml")) is None
     assert rendered(parse("", "zward.toml"))["zward_policy"] is None

@@ -234,7 +234,7 @@ async def test_a_lowered_limit_is_reached_step_by_step_and_bans_stay(tmp_path: P
 
 @pytest.mark.asyncio
 async def test_bare_numbers_go_with_the_lines_of_their_time(tmp_path: Path) -> None:
-    async with opened(tmp_path, 1 << 17) as store:
+    async with opened(tmp_path, 1 << 18) as store:
         await store.add_evidence([line(at, account=f"user{at}") for at in range(40)])
         for hour in range(1, 100):
             await store.add_evidence([line(hour * 3600 + at, f"198.51.100.{at}") for at in range(20)])

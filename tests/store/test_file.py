@@ -104,7 +104,7 @@ async def test_a_second_damaged_file_in_one_second_does_not_replace_the_first(pa
 @pytest.mark.parametrize(
     ("script", "fault"),
     [
-        ("PRAGMA user_version = 99", "of version 99; this zward knows versions up to 2"),
+        ("PRAGMA user_version = 99", f"of version 99; this zward knows versions up to {len(MIGRATIONS)}"),
         ("CREATE TABLE mail (id INTEGER)", "a database of some other program"),
     ],
 )
@@ -140,6 +140,34 @@ async def test_bans_of_the_first_version_close_every_port(path: Path) -> None:
     assert (standing.net, standing.step, standing.scope) == (HOST, 2, Scope.ALL)
     async with opened(path) as store:
         assert len(await store.bans_in_force(NOW)) == 2
+
+
+@pytest.mark.asyncio
+async def test_bans_of_the_second_version_keep_scope_order_and_tombstones_and_may_begin_together(path: Path) -> None:
+    path.parent.mkdir()
+    old = sqlite3.connect(path)
+    old.executescript("".join(MIGRATIONS[:2]) + "PRAGMA user_version = 2")
+    query = "INSERT INTO bans (net, since, until, detector, reason, step, scope) VALUES (?, ?, ?, 'x', 'y', 1, ?)"
+    host, site, gone = HOST.packed + b"\x20", SITE.packed + b"\x40", parse_network("198.51.100.1").packed + b"\x20"
+    rows = [(site, NOW + 9, NOW + 7200, "smtp-in"), (host, NOW, NOW + 1800, "login"), (gone, NOW, NOW + 1800, "all")]
+    old.executemany(query, rows)
+    old.execute("INSERT INTO lifts (net, time, by, reason) VALUES (?, ?, 'ana', '')", (gone, NOW + 1))
+    old.commit()
+    old.close()
+
+    async with opened(path) as store:
+        login, mail = Ban(HOST, NOW, NOW + 1800, "x", "y", 1, Scope.LOGIN), ban()
+        history = await store.history(NOW)
+        await store.add_bans([mail, login])
+        standing = await store.bans_in_force(NOW + 10)
+
+    assert [(each.net, each.scope) for each in history] == [(SITE, Scope.SMTP_IN), (HOST, Scope.LOGIN)]
+    assert history[1] == login
+    assert set(standing) == {*history, mail}
+    with sqlite3.connect(path) as file:
+        found = file.execute("SELECT name FROM sqlite_master WHERE name LIKE 'bans%' ORDER BY name").fetchall()
+        assert found == [("bans",), ("bans_until",)]
+    file.close()
 
 
 WRITER = """

@@ -100,6 +100,32 @@ async def test_of_overlapping_bans_of_one_network_the_longest_is_in_force(path: 
 
 
 @pytest.mark.asyncio
+async def test_bans_of_two_scopes_that_begin_at_one_instant_are_both_kept(path: Path) -> None:
+    login, mail = (replace(ban(), scope=scope) for scope in (Scope.LOGIN, Scope.SMTP_IN))
+    async with opened(path) as store:
+        await store.add_bans([login, mail])
+        await store.add_bans([mail])
+
+    async with opened(path) as store:
+        assert await store.bans_in_force(NOW) == [login, mail]
+        assert await store.history(NOW) == [login, mail]
+        assert {past.ban for past in await store.verdicts(HOST)} == {login, mail}
+        await store.lift([HOST], NOW + 60, "ana", "the office")
+        assert await store.bans_in_force(NOW + 61) == []
+        assert [past.lift and past.lift.by for past in await store.verdicts(HOST)] == ["ana", "ana"]
+
+
+@pytest.mark.asyncio
+async def test_of_each_scope_the_longest_ban_is_in_force(path: Path) -> None:
+    long, short = ban(seconds=7200.0), ban(since=NOW + 60, seconds=600.0)
+    mail = replace(short, scope=Scope.SMTP_IN)
+    async with opened(path) as store:
+        await store.add_bans([long, short, mail])
+
+        assert set(await store.bans_in_force(NOW + 100)) == {long, mail}
+
+
+@pytest.mark.asyncio
 async def test_a_lifted_ban_is_over_and_a_later_one_counts(path: Path) -> None:
     async with opened(path) as store:
         await store.add_bans([ban(), ban(SITE)])

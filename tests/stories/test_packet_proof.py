@@ -3,7 +3,7 @@ into which any client can write. So a ban waits until the kernel has seen that t
 
 from dataclasses import replace
 
-from story import ENFORCE, SOURCE, START, Story, address, line, nets
+from story import BOB, ENFORCE, HOUR, MINUTE, SOURCE, START, Story, address, line, nets
 
 from appliance.judge.detect.guessing import Guessing
 from appliance.judge.detect.slow_guessing import SlowGuessing
@@ -11,9 +11,6 @@ from appliance.judge.detect.spraying import Spraying
 from appliance.judge.detector import DetectorMode
 from appliance.judge.policy import Policy
 from appliance.model import Banned, Evidence, Mode, Outcome, Protocol, Spared, Watched
-
-MINUTE = 60.0
-HOUR = 3600.0
 
 GUESSING = replace(ENFORCE, detectors=(Guessing(),))
 UNKNOWN = {
@@ -109,7 +106,7 @@ def test_accounts_of_a_proved_sprayer_all_count():
     story = Story(replace(ENFORCE, detectors=(Spraying(),)))
     for second in range(5):
         verdict = story.fails(second, account=f"user{second}@example.com", **WEAK)
-    assert verdict.reason.startswith("5 accounts in 1 h (limit 5), but 5 of them from lines that a client can write: ")
+    assert verdict.reason.startswith("5 accounts in 1 h (limit 3), but 5 of them from lines that a client can write: ")
 
     [verdict] = story.proves(SOURCE)
 
@@ -226,7 +223,7 @@ def test_detector_that_observes_does_not_keep_another_from_asking_for_proof():
 
 def test_whoever_ever_logged_in_is_not_banned_by_forged_lines_though_it_is_proved_to_be_here():
     story = Story(GUESSING)
-    story.logs_in(0)
+    story.logs_in(0, account=BOB)
     story.proves(SOURCE)
 
     told = [story.fails(second, **WEAK) for second in range(10, 200, 10)]

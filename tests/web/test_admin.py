@@ -162,3 +162,29 @@ def test_who_asks_is_written_down_by_the_kernels_word(zward):
     (past,) = ask(zward, "GET", "/why?address=203.0.113.11")[1]["bans"]
     owner = (zward.directory / "zward.sock").owner()
     assert (past["lifted_by"], past["lifted_for"]) == (owner, "ticket 4712")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "says"),
+    [
+        ("GET", "/account?name=ana", None, "seconds is missing or no number"),
+        ("GET", "/account?name=ana&seconds=soon", None, "seconds is missing or no number"),
+        ("GET", "/account?name=ana&seconds=nan", None, "expected more than 0"),
+        ("GET", "/account?seconds=60", None, "expected an account"),
+        ("GET", "/familiar?after_account=ana&after_address=home", None, 'found "home", expected '),
+        ("GET", "/familiar?whom=203.0.113.7/8", None, 'found "203.0.113.7/8", expected '),
+        ("DELETE", "/familiar", {}, "whom is missing"),
+        ("DELETE", "/familiar", {"whom": ""}, "expected an account"),
+    ],
+)
+def test_a_question_about_people_that_makes_no_sense_is_told_why(zward, method, path, body, says):
+    status, told = ask(zward, method, path, body)
+
+    assert (status, told["kind"]) == (400, "Unusable")
+    assert says in told["error"]
+
+
+@pytest.mark.parametrize("name", ["nobody", "%00", "%FF%FE", "x" * 5000, "%25", "'%20OR%201=1"])
+def test_of_a_name_that_nobody_has_nothing_is_known_whatever_is_in_it(zward, name):
+    assert ask(zward, "GET", f"/account?name={name}&seconds=60")[0] == 404
+    assert ask(zward, "GET", f"/familiar?whom={name}")[0] == 404

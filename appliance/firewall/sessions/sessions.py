@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from appliance.address import Net, NetSet
-from appliance.firewall.backend import CLOSED_PORTS, Element
+from appliance.firewall.backend import Element, closed_ports
 from appliance.firewall.sessions.conntrack import Conntrack, Ends, Flow
 from appliance.firewall.sessions.forged import Forger
 from appliance.firewall.sessions.local_sockets import LocalSockets
@@ -35,10 +35,11 @@ _CANNOT_DESTROY = (errno.EOPNOTSUPP, errno.ENOENT, errno.EPROTONOSUPPORT)
 class Closed:
     """Which ports a number of bans close to whom."""
 
-    def __init__(self, elements: Sequence[Element]) -> None:
+    def __init__(self, elements: Sequence[Element], extra: tuple[int, ...] = ()) -> None:
+        """`extra` are the ports that bans of scope `all` close besides."""
         self.nets = NetSet(element.net for element in elements)
         self._scopes = [
-            (frozenset(CLOSED_PORTS[scope]), NetSet(element.net for element in elements if element.scope is scope))
+            (frozenset(closed_ports(scope, extra)), NetSet(each.net for each in elements if each.scope is scope))
             for scope in {element.scope for element in elements}
         ]
 
@@ -66,6 +67,8 @@ class Sessions:
         self.faults = 0
         self.fault = ""
         """What the last failure said; "" if there was none."""
+        self.extra_ports: tuple[int, ...] = ()
+        """What root ordered bans of scope `all` to close besides."""
         self._spares = spares
         self._waiting: deque[Element] = deque(maxlen=room)
         self._again: deque[tuple[float, Ends]] = deque(maxlen=room)
@@ -92,7 +95,7 @@ class Sessions:
         while not self._closed:
             batch = self._take()
             if batch:
-                self._round(Closed(batch))
+                self._round(Closed(batch, self.extra_ports))
             self._repeat()
 
     def _take(self) -> list[Element]:

@@ -5,11 +5,13 @@ write and 0.7 µs to read each (measured), against 3 µs attribute by attribute.
 """
 
 import struct
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from appliance.firewall.backend import Element
 from appliance.firewall.records import FOREVER
 from appliance.firewall.table.features import Features
-from appliance.firewall.table.layout import TABLE
+from appliance.firewall.table.layout import SET_OF, TABLE
 from appliance.firewall.table.netlink import (
     CREATE,
     INET,
@@ -31,12 +33,22 @@ IN_MESSAGE = 1000
 """Elements of one message: attributes hold at most 65,535 bytes, and an IPv6 element takes 52."""
 
 _INTERVAL_END = 1
-_BARE = {width: struct.Struct(f"=HHHHHH{width}s") for width in (4, 16)}
-_TIMED = {width: struct.Struct(f"=HHHHHH{width}sHH8sHH8s") for width in (4, 16)}
+_PADDED = {width: width + (-width & 3) for width in (2, 4, 16)}
+"""Bytes of a port, of an address of each family, and what they take as an attribute."""
+_BARE = {width: struct.Struct(f"=HHHHHH{width}s{-width & 3}x") for width in _PADDED}
+_TIMED = {width: struct.Struct(f"=HHHHHH{width}s{-width & 3}xHH8sHH8s") for width in _PADDED}
 """Key, timeout and expiration, both to the kernel and from it."""
 _HEAD = struct.Struct("=HH")
 _LIST = 0x8003
 _milliseconds = struct.Struct(">Q").pack
+
+
+def by_set(bans: Iterable[Element]) -> dict[str, list[tuple[bytes, int]]]:
+    """(key, seconds) of bans by the set that they stand in."""
+    grouped: dict[str, list[tuple[bytes, int]]] = defaultdict(list)
+    for net, seconds, scope in bans:
+        grouped[SET_OF[scope, net.family, net.prefix]].append((net.packed, seconds))
+    return grouped
 
 
 def timed(entries: Iterable[tuple[bytes, int]], width: int) -> list[bytes]:
@@ -46,7 +58,7 @@ def timed(entries: Iterable[tuple[bytes, int]], width: int) -> list[bytes]:
     with the same whole time would otherwise keep what is left of it (measured on Linux 6.18).
     """
     pack = _TIMED[width].pack
-    whole, inner, value = _TIMED[width].size, 8 + width, 4 + width
+    whole, inner, value = _TIMED[width].size, 8 + _PADDED[width], 4 + width
     return [
         pack(whole, 0x8001, inner, 0x8001, value, 1, key, 12, 4, left, 12, 5, left)
         for key, left in ((key, _milliseconds(seconds * 1000)) for key, seconds in entries)
@@ -56,8 +68,13 @@ def timed(entries: Iterable[tuple[bytes, int]], width: int) -> list[bytes]:
 def bare(keys: Iterable[bytes], width: int) -> list[bytes]:
     """Elements without a time, for deleting and asking."""
     pack = _BARE[width].pack
-    whole, inner, value = _BARE[width].size, 8 + width, 4 + width
+    whole, inner, value = _BARE[width].size, 8 + _PADDED[width], 4 + width
     return [pack(whole, 0x8001, inner, 0x8001, value, 1, key) for key in keys]
+
+
+def bare_key(key: bytes) -> bytes:
+    """The same for one."""
+    return bare([key], len(key))[0]
 
 
 def ranges(bounds: Iterable[tuple[int, int]], width: int) -> list[bytes]:
@@ -87,6 +104,11 @@ def added(entries: Mapping[str, Sequence[tuple[bytes, int]]], flags: int = CREAT
     for name, here in entries.items():
         made += messages(NEWSETELEM, flags, name, timed(here, len(here[0][0])))
     return made
+
+
+def each_alone(bans: Iterable[Element]) -> list[Message]:
+    """Put these in, each by a message of its own."""
+    return [message for ban in bans for name, here in by_set([ban]).items() for message in added({name: here})]
 
 
 def written(entries: Mapping[str, Sequence[tuple[bytes, int]]], features: Features) -> list[Message]:
@@ -122,7 +144,7 @@ def of_set(name: str) -> bytes:
 def remaining(dumped: Iterable[bytes], width: int) -> Iterator[tuple[bytes, int]]:
     """(key, whole remaining seconds) of each element in the messages of a dump; at most FOREVER, and that if no end."""
     layout = _TIMED[width]
-    size, inner, value = layout.size, 8 + width, 4 + width
+    size, inner, value = layout.size, 8 + _PADDED[width], 4 + width
     number = int.from_bytes
     for message in dumped:
         for kind, body in each_attribute(message):

@@ -86,9 +86,9 @@ def tcp_flags(mask: int, value: int) -> bytes:
     return _payload(_TRANSPORT, _TCP_FLAGS_AT, 1) + _mask(bytes([mask]), bytes(1)) + _compare(bytes([value]))
 
 
-def tcp_flag_set(flag: int) -> bytes:
-    """Match packets that carry this TCP flag."""
-    return _payload(_TRANSPORT, _TCP_FLAGS_AT, 1) + _mask(bytes([flag]), bytes(1)) + _compare(bytes(1), _NOT_EQUAL)
+def tcp_flag_set(flags: int) -> bytes:
+    """Match packets that carry this TCP flag, or one of these."""
+    return _payload(_TRANSPORT, _TCP_FLAGS_AT, 1) + _mask(bytes([flags]), bytes(1)) + _compare(bytes(1), _NOT_EQUAL)
 
 
 def in_set(name: str) -> bytes:

@@ -6,13 +6,14 @@ Every change is one transaction. Only the helper imports this module: what it do
 import errno
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from appliance.address import SOURCE_PREFIX, Net
 from appliance.firewall.backend import Drop, Dropped, Element
 from appliance.firewall.limits import SET_SIZE, covering
 from appliance.firewall.orders import Orders
 from appliance.firewall.table import elements, layout, tables
+from appliance.firewall.table.counters import QUESTION, counted
 from appliance.firewall.table.features import Features, probed
 from appliance.firewall.table.netlink import (
     CREATE,
@@ -46,7 +47,6 @@ CROWD = 20
 """A set that is full gives up one in so many of its elements, the soonest to end."""
 
 _GETSET = 10
-_GETOBJ = 19
 _ELEMENT_COUNT = 20
 """NFTA_SET_COUNT: elements of a set, with those whose time is over and that are not tidied up yet (Linux 6.16)."""
 _NO_SET = "none"
@@ -78,8 +78,8 @@ class Kernel:
         self._size = size
         self._features = features or _probed()
         self._orders = Orders()
-        self._narrow = False
-        """Whether the rules look into the sets of narrow scopes."""
+        self._narrow = self._fenced = False
+        """Whether the rules look into the sets of narrow scopes, and of fenced ports."""
         self.crowded_out = 0
         """Bans that gave way because their set was full."""
         self.crowded = ""
@@ -103,18 +103,26 @@ class Kernel:
                 f"the table inet zward belongs to another zward (netlink port {found.owner}, often its pid); "
                 "end that one first"
             )
-        self._narrow = bool(found) and self._anybody_in_narrow_scopes()
-        made = list(tables.built(flags, self._size))
-        if found and not found.fits(flags, layout.digest(self._size)):
+        self._narrow = bool(found) and self._is_anybody_in(layout.NARROW_SETS)
+        fence = {port: left for port, left in self._fence().items() if port in orders.fence}
+        extra = orders.extra_ports
+        made = list(tables.built(flags, self._size, extra))
+        if found and not found.fits(flags, layout.digest(self._size, extra)):
             # Made anew around its bans, within one transaction: no packet finds it missing.
-            standing = [ban for ban in self.banned() if ban.seconds > 0]
-            made = [tables.removed(), *made, *self._written(standing)]
+            standing = elements.by_set(ban for ban in self.banned() if ban.seconds > 0) | self._familiar()
+            made = [tables.removed(), *made, *elements.written(standing, self._features)]
+        made += self._exactly("allow", orders.never_ban) + self._exactly("fence_from", orders.fence_from)
         self._orders = orders
-        self._transact([*made, *tables.ruled(orders, narrow=self._narrow), *self._allowing(orders.never_ban)])
+        self._rule([*made, *_fencing(fence)], narrow=self._narrow, fenced=bool(fence))
 
-    def _table(self) -> "_Table | None":
+    def _rule(self, made: Sequence[Message], *, narrow: bool, fenced: bool) -> None:
+        """Carry this out, and have the rules look into those sets."""
+        self._transact([*made, *tables.ruled(self._orders, narrow=narrow, fenced=fenced)])
+        self._narrow, self._fenced = narrow, fenced
+
+    def _table(self) -> tables.Found | None:
         found = self._asked(Message(tables.GETTABLE, 0, INET, elements.TABLE_NAME))
-        return None if found is None else _Table(attributes(found))
+        return None if found is None else tables.Found(attributes(found))
 
     # Bans
 
@@ -122,7 +130,7 @@ class Kernel:
         """Put all of these in. One that is there gets the new time; a full set loses its soonest to end."""
         wanted = list({(ban.net, ban.scope): ban for ban in bans}.values())
         if not self._narrow and any(ban.scope is not Scope.ALL for ban in wanted):
-            self._look_into_narrow_sets(True)
+            self._rule((), narrow=True, fenced=self._fenced)
         try:
             self._put_in(wanted)
         except NetlinkError as fault:
@@ -138,7 +146,7 @@ class Kernel:
         """
         if not self._features.destroy:
             try:
-                self.netlink.transact(NFTABLES, elements.added(_by_set(bans), CREATE | EXCLUSIVE))
+                self.netlink.transact(NFTABLES, elements.added(elements.by_set(bans), CREATE | EXCLUSIVE))
                 return
             except NetlinkError as fault:
                 if fault.errno != errno.EEXIST:
@@ -152,7 +160,7 @@ class Kernel:
         """
         if fault.errno in (errno.ENOENT, errno.EPERM):  # the table, then; 32,768 such answers would not fit
             return _fault(fault)
-        made = [elements.messages(elements.NEWSETELEM, CREATE, name, packed)[0] for name, packed in map(_timed, wanted)]
+        made = elements.each_alone(wanted)
         try:
             failed = self.netlink.transact(NFTABLES, [*made, elements.emptied(_NO_SET)], every=True)
         except NetlinkError:
@@ -163,7 +171,7 @@ class Kernel:
         return KernelError(f"{_words(NetlinkError(number))} ({wanted[index].net})", wanted[index].net)
 
     def _written(self, bans: Iterable[Element]) -> list[Message]:
-        return elements.written(_by_set(bans), self._features)
+        return elements.written(elements.by_set(bans), self._features)
 
     def _squeeze_in(self, wanted: Sequence[Element]) -> None:
         """Put these in where a set is full."""
@@ -180,7 +188,7 @@ class Kernel:
 
     def _make_room(self, wanted: Sequence[Element]) -> None:
         """Take the soonest to end out of each set that cannot hold these."""
-        for name, entries in _by_set(wanted).items():
+        for name, entries in elements.by_set(wanted).items():
             asked = {key for key, _ in entries}
             standing = [element for element in self._listed(name) if element.net.packed not in asked]
             count = len(standing) + len(asked)
@@ -194,17 +202,16 @@ class Kernel:
             self.crowded = f"the set {name} was full with {self._size} bans: the {len(leaving)} soonest to end gave way"
 
     def relax(self) -> None:
-        """Stop looking into the sets of narrow scopes if nobody is banned in one any more."""
-        if self._narrow and not self._anybody_in_narrow_scopes():
-            self._look_into_narrow_sets(False)
+        """Stop looking into the sets of narrow scopes, and of fenced ports, if there is nothing in them any more."""
+        narrow = self._narrow and self._is_anybody_in(layout.NARROW_SETS)
+        fenced = self._fenced and bool(self._fence())
+        if (narrow, fenced) != (self._narrow, self._fenced):
+            self._rule((), narrow=narrow, fenced=fenced)
 
-    def _anybody_in_narrow_scopes(self) -> bool:
-        counts = {name: self._count(name) for name in layout.NARROW_SETS}
-        return any(self._listed(name) if count is None else count for name, count in counts.items())
-
-    def _look_into_narrow_sets(self, narrow: bool) -> None:
-        self._transact(list(tables.ruled(self._orders, narrow=narrow)))
-        self._narrow = narrow
+    def _is_anybody_in(self, sets: Mapping[str, int]) -> bool:
+        """Whether one of these holds anything; with each name the width of its keys."""
+        counts = {name: self._count(name) for name in sets}
+        return any(self._entries(name, sets[name]) if count is None else count for name, count in counts.items())
 
     def unban(self, nets: Collection[Net]) -> list[Net]:
         """Take out every ban that covers one of these; returns what was lifted."""
@@ -229,7 +236,7 @@ class Kernel:
         while True:
             wanted = [(name, net) for name, nets in found.items() for net in nets]
             kind = elements.DESTROYSETELEM if self._features.destroy else elements.DELSETELEM
-            made = [elements.messages(kind, 0, name, [_bare_key(net.packed)])[0] for name, net in wanted]
+            made = [elements.messages(kind, 0, name, [elements.bare_key(net.packed)])[0] for name, net in wanted]
             try:
                 failed = self.netlink.transact(NFTABLES, made, every=True)
             except NetlinkError as fault:
@@ -248,25 +255,29 @@ class Kernel:
         return [element for name in layout.PLACE_OF for element in self._listed(name)]
 
     def _listed(self, name: str) -> list[Element]:
-        """One set's elements.
+        """One set's bans."""
+        scope, family, prefix = layout.PLACE_OF[name]
+        return [Element(Net(key, prefix), left, scope) for key, left in self._entries(name, layout.WIDTH[family] // 8)]
+
+    def _entries(self, name: str, width: int) -> list[tuple[bytes, int]]:
+        """(key, remaining seconds) of everything in a set.
 
         The kernel's listing goes by position. Right after a set grew it still moves the elements, and a listing
         names some twice and others never (measured: 87,495 different ones of 100,000); when it tidies up those whose
         time is over, the others move up and a listing leaves some out (3,790 of 100,000). Neither has any mark. So
         one with repetitions is taken again, and one during which the set shrank until another finds nothing new.
         """
-        scope, family, prefix = layout.PLACE_OF[name]
         found: dict[bytes, int] = {}
         for _ in range(LISTINGS):
             before = self._count(name)
-            listed = list(elements.remaining(self._dumped(elements.question(name)), layout.WIDTH[family] // 8))
+            listed = list(elements.remaining(self._dumped(elements.question(name)), width))
             latest = dict(listed)
             is_new = not latest.keys() <= found.keys()
             found |= latest
             if len(latest) < len(listed):
                 time.sleep(LISTING_PAUSE)
             elif not is_new or (before is not None and before == self._count(name)):
-                return [Element(Net(key, prefix), seconds, scope) for key, seconds in found.items()]
+                return list(found.items())
         raise KernelError(f"the set {name} changes too fast to be listed")
 
     def _count(self, name: str) -> int | None:
@@ -276,18 +287,19 @@ class Kernel:
         return None if count is None else int.from_bytes(count, "big")
 
     def _holds(self, name: str, key: bytes) -> bool:
-        return self._asked(elements.question(name, _bare_key(key))) is not None
+        return self._asked(elements.question(name, elements.bare_key(key))) is not None
 
     # Who is spared, who is known, who was here
 
     def allow(self, nets: Collection[Net]) -> None:
         """Replace the kernel's allow list."""
-        self._transact(self._allowing(nets))
+        self._transact(self._exactly("allow", nets))
 
-    def _allowing(self, nets: Collection[Net]) -> list[Message]:
+    def _exactly(self, what: str, nets: Collection[Net]) -> list[Message]:
+        """Have these networks in the two interval sets of that name, and no other."""
         made = []
         for family, width in ((4, 4), (6, 16)):
-            name = f"allow{family}"
+            name = f"{what}{family}"
             packed = elements.ranges(bounds(net for net in nets if net.family == family), width)
             made.append(elements.emptied(name))
             made += elements.messages(elements.NEWSETELEM, CREATE, name, packed)
@@ -302,6 +314,31 @@ class Kernel:
         grouped = {name: list(here.items()) for name, here in entries.items()}
         self._transact(elements.written(grouped, self._features))
 
+    def _familiar(self) -> dict[str, list[tuple[bytes, int]]]:
+        found = {name: self._entries(name, width) for name, width in layout.FAMILIAR_SETS.items()}
+        return {name: lasting for name, here in found.items() if (lasting := [each for each in here if each[1] > 0])}
+
+    def knows_anybody(self) -> bool:
+        """Whether any source is familiar."""
+        return self._is_anybody_in(layout.FAMILIAR_SETS)
+
+    def fence(self, ports: Collection[int], seconds: int) -> None:
+        """Let only known sources begin connections to these ports for so long; 0 seconds end it."""
+        fence = {port: left for port, left in self._fence().items() if port not in ports}
+        fence |= dict.fromkeys(ports, seconds) if seconds else {}
+        if bool(fence) == self._fenced:
+            self._transact(_fencing(fence))
+        else:
+            self._rule(_fencing(fence), narrow=self._narrow, fenced=bool(fence))
+
+    def _fence(self) -> dict[int, int]:
+        """The fenced ports with their remaining seconds."""
+        return {int.from_bytes(key, "big"): left for key, left in self._entries(layout.FENCE, 2) if left > 0}
+
+    def fenced(self) -> int:
+        """How many packets the fence dropped."""
+        return counted(self._dumped(QUESTION)).get(layout.FENCED, Dropped(0, 0)).packets
+
     def seen(self, sources: Iterable[Net]) -> list[Net]:
         """Which of these sources a mail host answered with data lately."""
         return [
@@ -314,19 +351,9 @@ class Kernel:
 
     def dropped(self) -> dict[Drop, Dropped]:
         """All drop counters in one question: 0.1 ms however many bans there are (measured)."""
-        counted = self._counters()
-        return {drop: counted.get(name, Dropped(0, 0)) for name, drop in layout.DROP_OF.items()}
-
-    def _counters(self) -> dict[str, Dropped]:
-        counted = {}
-        for message in self._dumped(Message(_GETOBJ, 0, INET, elements.TABLE_NAME)):
-            read = attributes(message)
-            values = attributes(read.get(4, b""))
-            name = read.get(2, b"").rstrip(b"\0").decode("ascii", "replace")
-            counted[name] = Dropped(
-                int.from_bytes(values.get(2, b""), "big"), int.from_bytes(values.get(1, b""), "big")
-            )
-        return counted
+        found = counted(self._dumped(QUESTION))
+        names = layout.counter_of(self._orders.extra_ports)
+        return {drop: found.get(name, Dropped(0, 0)) for drop, name in names.items()}
 
     def _asked(self, question: Message) -> bytes | None:
         try:
@@ -347,35 +374,10 @@ class Kernel:
             raise _fault(fault) from fault
 
 
-class _Table:
-    """What the kernel says of the table."""
-
-    def __init__(self, found: dict[int, bytes]) -> None:
-        self.flags = int.from_bytes(found.get(2, b""), "big")
-        self.owner = int.from_bytes(found.get(7, b""), "big")
-        self.digest = tables.digest_in(found.get(6, b""))
-
-    def fits(self, flags: int, digest: str) -> bool:
-        """Whether it can be brought up to date, and need not be made anew."""
-        is_orphan = self.flags == tables.PERSIST  # the kernel takes the other flag away with the owner
-        return digest == self.digest and (self.flags == flags or (is_orphan and bool(flags)))
-
-
-def _by_set(bans: Iterable[Element]) -> dict[str, list[tuple[bytes, int]]]:
-    grouped: dict[str, list[tuple[bytes, int]]] = defaultdict(list)
-    for net, seconds, scope in bans:
-        grouped[layout.SET_OF[scope, net.family, net.prefix]].append((net.packed, seconds))
-    return grouped
-
-
-def _bare_key(key: bytes) -> bytes:
-    return elements.bare([key], len(key))[0]
-
-
-def _timed(ban: Element) -> tuple[str, list[bytes]]:
-    packed = ban.net.packed
-    name = layout.SET_OF[ban.scope, ban.net.family, ban.net.prefix]
-    return name, elements.timed([(packed, ban.seconds)], len(packed))
+def _fencing(ports: Mapping[int, int]) -> list[Message]:
+    """Have these ports in the fence for their seconds, and no other."""
+    entries = [(port.to_bytes(2, "big"), seconds) for port, seconds in ports.items()]
+    return [elements.emptied(layout.FENCE), *elements.added({layout.FENCE: entries} if entries else {})]
 
 
 def _probed() -> Features:

@@ -10,6 +10,7 @@ Chains:
           anybody else, data proves that the client really is there (`seen4`, `seen6`). It is here, too, since a chain
           in forward costs every packet 230 ns more (measured).
           What a client sends goes by port to `login4`, `smtp_in6` …, and from there to `banned4_login` …
+          While somebody fences ports, a new connection to one of them goes to `fenced4`, after the bans.
 `sent`    output: the same answers, where the mail server is this host itself
 `forged`  output: our own SYNs that make an idle mail host speak leave connection tracking alone
 """
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from appliance.address import SOURCE_PREFIX
-from appliance.firewall.backend import CLOSED_PORTS, EXPOSED_PORTS, Drop
+from appliance.firewall.backend import CLOSED_PORTS, EXPOSED_PORTS, FENCEABLE, Drop, closed_ports, drops
 from appliance.firewall.limits import BAN_PREFIXES, SET_SIZE
 from appliance.firewall.orders import Orders
 from appliance.firewall.table import expressions as x
@@ -48,6 +49,10 @@ _SAYS = {4: "ip", 6: "ip6"}
 WIDTH = {4: 32, 6: 128}
 """Bits of an address."""
 _NARROW = (Scope.LOGIN, Scope.SMTP_IN)
+FENCE = "fence"
+"""The set of fenced ports. What is on neither list of its networks nor familiar may begin no connection to them."""
+FENCE_SIZE = 8 * len(FENCEABLE)
+"""Each may be written anew a few times before the kernel tidies up what is over."""
 _SIDES = ("from", "sent")
 """Answers of mail hosts behind this one, and of this one."""
 
@@ -108,40 +113,52 @@ SET_OF = {
 """The set that holds the bans of one scope, family and prefix length."""
 
 PLACE_OF = {name: key for key, name in SET_OF.items()}
-NARROW_SETS = tuple(name for name, (scope, _, _) in PLACE_OF.items() if scope is not Scope.ALL)
+NARROW_SETS = {name: WIDTH[family] // 8 for name, (scope, family, _) in PLACE_OF.items() if scope is not Scope.ALL}
+FAMILIAR_SETS = {f"familiar{family}": width // 8 for family, width in WIDTH.items()}
+"""With the bytes of their keys."""
 
-COUNTER_OF = {
-    Drop(port, scope, family): f"d{family}_{port}_{scope.replace('-', '_')}"
-    for family in (4, 6)
-    for scope in BAN_SCOPES
-    for port in CLOSED_PORTS[scope]
-}
-DROP_OF = {name: drop for drop, name in COUNTER_OF.items()}
 RESETS = "resets"
 """Counts the resets that the mail host got in a banned client's name."""
+FENCED = "fenced"
+"""Counts the packets that the fence dropped."""
+
+Extra = tuple[int, ...]
+"""The ports that root ordered to be closed by bans of scope `all` beside the exposed ones. They have chains of their
+own; where there are none, nothing at all is made for them."""
 
 
-def sets(size: int = SET_SIZE) -> list[Set]:
+def counter_of(extra: Extra = ()) -> dict[Drop, str]:
+    """The name of every drop counter."""
+    return {drop: f"d{drop.family}_{drop.port}_{drop.scope.replace('-', '_')}" for drop in drops(extra)}
+
+
+def _scopes(extra: Extra) -> tuple[Scope, ...]:
+    """Of ports: each has chains of its own. Extra ports are closed by bans of scope `all` only."""
+    return (*_NARROW, Scope.ALL) if extra else _NARROW
+
+
+def sets(size: int = SET_SIZE, extra: Extra = ()) -> list[Set]:
     """All sets and maps; `size` is how many elements a ban set may hold."""
     made = [Set(name, family, timeout=True, size=size) for (_, family, _), name in SET_OF.items()]
+    made.append(Set(FENCE, 0, timeout=True, size=FENCE_SIZE))
+    ports = len(EXPOSED_PORTS) + len(extra)
     for family in (4, 6):
         made += [
             Set(f"allow{family}", family, interval=True),
+            Set(f"fence_from{family}", family, interval=True),
             Set(f"familiar{family}", family, timeout=True, size=size),
             Set(f"seen{family}", family, timeout=True, dynamic=True, size=SEEN_SIZE),
-            Set(f"ports{family}", 0, "verdict", size=len(EXPOSED_PORTS)),
-            Set(f"served{family}", 0, "verdict", size=len(EXPOSED_PORTS)),
-            Set(f"sent{family}", 0, "verdict", size=len(EXPOSED_PORTS)),
-            *(Set(_dropped(family, scope), 0, "counter", size=len(CLOSED_PORTS[scope])) for scope in BAN_SCOPES),
+            *(Set(f"{name}{family}", 0, "verdict", size=ports) for name in ("ports", "served", "sent")),
+            *(Set(_dropped(family, each), 0, "counter", size=len(closed_ports(each, extra))) for each in BAN_SCOPES),
         ]
     return made
 
 
-def counters() -> list[str]:
-    return [*COUNTER_OF.values(), RESETS]
+def counters(extra: Extra = ()) -> list[str]:
+    return [*counter_of(extra).values(), RESETS, FENCED]
 
 
-def chains() -> list[Chain]:
+def chains(extra: Extra = ()) -> list[Chain]:
     """Every chain, those without a hook first in the sense that nothing jumps to what is not there yet."""
     hooked = [
         Chain("early", "prerouting", HOOK_PRIORITY),
@@ -150,28 +167,34 @@ def chains() -> list[Chain]:
     ]
     inner = ["favoured"]
     for family in (4, 6):
-        inner += [_dispatch(scope, family) for scope in _NARROW]
+        inner += [_dispatch(scope, family) for scope in _scopes(extra)]
         inner += [_banned(scope, family) for scope in BAN_SCOPES]
-        inner.append(f"first{family}")
+        inner += [f"first{family}", f"{FENCED}{family}"]
         for side in _SIDES:
-            inner += [_answers(side, scope, family) for scope in _NARROW]
+            inner += [_answers(side, scope, family) for scope in _scopes(extra)]
             inner += [f"{side}_banned{family}", f"{side}_proof{family}"]
     return hooked + [Chain(name) for name in inner]
 
 
-def port_elements() -> Iterator[PortElement]:
+def _scope_of(port: int) -> Scope:
+    """The scope in whose chains a port is looked at."""
+    return next((scope for scope in _NARROW if port in CLOSED_PORTS[scope]), Scope.ALL)
+
+
+def port_elements(extra: Extra = ()) -> Iterator[PortElement]:
     for family in (4, 6):
-        for port in EXPOSED_PORTS:
-            scope = Scope.SMTP_IN if port in CLOSED_PORTS[Scope.SMTP_IN] else Scope.LOGIN
+        for port in (*EXPOSED_PORTS, *extra):
+            scope = _scope_of(port)
             yield PortElement(f"ports{family}", port, chain=_dispatch(scope, family))
             yield PortElement(f"served{family}", port, chain=_answers("from", scope, family), jump=True)
             yield PortElement(f"sent{family}", port, chain=_answers("sent", scope, family))
-    for (port, scope, family), name in COUNTER_OF.items():
+    for (port, scope, family), name in counter_of(extra).items():
         yield PortElement(_dropped(family, scope), port, counter=name)
 
 
-def rules(orders: Orders, *, narrow: bool = True) -> list[Rule]:
-    """All rules. Those for narrow scopes only if `narrow`: looking into an empty set costs a packet 60 ns too."""
+def rules(orders: Orders, *, narrow: bool = True, fenced: bool = True) -> list[Rule]:
+    """All rules. Those for narrow scopes only if `narrow`, and those of the fence only if `fenced`: looking into an
+    empty set costs a packet 60 ns too."""
     made = [
         Rule("forged", f"meta mark 0x{FORGED:08x} notrack", x.marked(FORGED) + x.notrack()),
         Rule("favoured", f"meta mark set meta mark | 0x{FAVOURED:08x}", x.set_mark(FAVOURED)),
@@ -179,13 +202,14 @@ def rules(orders: Orders, *, narrow: bool = True) -> list[Rule]:
     ]
     for family in (4, 6):
         made += _entrance(family)
-        for scope in _NARROW:
-            made += _coming(scope, family, orders, narrow=narrow)
+        for scope in _scopes(orders.extra_ports):
+            made += _coming(scope, family, orders, narrow=narrow, fenced=fenced)
             for side in _SIDES:
                 made += _answering(side, scope, family, narrow=narrow)
         for scope in BAN_SCOPES:
             made += _dropping(scope, family, orders)
         made += _beginning(family)
+        made += _fencing(family, orders) if fenced else ()
         for side in _SIDES:
             made += _freeing(side, family)
             made.append(_proving(side, family))
@@ -200,15 +224,39 @@ def _entrance(family: int) -> Iterator[Rule]:
         yield Rule(chain, f"{says} {side}port vmap @{name}{family}", dispatch)
 
 
-def _coming(scope: Scope, family: int, orders: Orders, *, narrow: bool) -> Iterator[Rule]:
+def _coming(scope: Scope, family: int, orders: Orders, *, narrow: bool, fenced: bool) -> Iterator[Rule]:
     """What a client sends to a port of this scope. Who is allowed is asked only of whoever is banned: it costs more."""
     chain = _dispatch(scope, family)
-    for banned_in in (Scope.ALL, scope) if narrow else (Scope.ALL,):
+    for banned_in in _looked_into(scope, narrow=narrow):
         for name, prefix in _sets_of(banned_in, family):
             yield _on_address(chain, family, "s", name, _banned(banned_in, family), prefix)
+    if fenced and scope is Scope.LOGIN:
+        closed = x.tcp() + x.port("d") + x.in_set(FENCE) + x.verdict(x.GOTO, f"{FENCED}{family}")
+        yield Rule(chain, f"tcp dport @{FENCE} goto {FENCED}{family}", closed)
     if orders.mark:
         first = x.tcp() + x.tcp_flags(x.SYN | x.ACK, x.SYN)
         yield Rule(chain, f"tcp flags syn / syn,ack goto first{family}", first + x.verdict(x.GOTO, f"first{family}"))
+
+
+def _looked_into(scope: Scope, *, narrow: bool) -> tuple[Scope, ...]:
+    """The scopes in which a ban closes a port of this one."""
+    return (Scope.ALL, scope) if narrow and scope is not Scope.ALL else (Scope.ALL,)
+
+
+def _fencing(family: int, orders: Orders) -> Iterator[Rule]:
+    """What comes to a fenced port: only a connection's first packet bears neither flag.
+
+    A packet so short that its flags are in another fragment does not get past the first rule and counts as a first one.
+    """
+    chain = f"{FENCED}{family}"
+    yield Rule(chain, "tcp flags rst,ack accept", x.tcp() + x.tcp_flag_set(x.RST | x.ACK) + x.verdict(x.ACCEPT))
+    known = (f"allow{family}", 128), (f"familiar{family}", SOURCE_PREFIX[family]), (f"fence_from{family}", 128)
+    for name, prefix in known:
+        yield _on_address(chain, family, "s", name, f"first{family}" if orders.mark else "", prefix)
+    yield Rule(chain, f'counter name "{FENCED}"', x.counter(FENCED))
+    if orders.reset:
+        yield Rule(chain, "meta l4proto tcp reject with tcp reset", x.tcp() + x.reset())
+    yield Rule(chain, "drop", x.verdict(x.DROP))
 
 
 def _beginning(family: int) -> Iterator[Rule]:
@@ -242,7 +290,7 @@ def _dropping(scope: Scope, family: int, orders: Orders) -> Iterator[Rule]:
 def _answering(side: str, scope: Scope, family: int, *, narrow: bool) -> Iterator[Rule]:
     """What a mail host sends from a port of this scope."""
     chain = _answers(side, scope, family)
-    for banned_in in (Scope.ALL, scope) if narrow else (Scope.ALL,):
+    for banned_in in _looked_into(scope, narrow=narrow):
         for name, prefix in _sets_of(banned_in, family):
             yield _on_address(chain, family, "d", name, f"{side}_banned{family}", prefix)
     proof = f"{side}_proof{family}"
@@ -314,36 +362,7 @@ def _dropped(family: int, scope: Scope) -> str:
     return f"dropped{family}_{scope.replace('-', '_')}"
 
 
-def text(orders: Orders, *, narrow: bool = True) -> str:
-    """The whole table as nft writes and reads it, but for who is banned: what `zward firewall show` prints."""
-    said = rules(orders, narrow=narrow)
-    parts = [f"counter {name} {{\n\t}}" for name in counters()]
-    parts += [_block(f"{'set' if made.kind == 'set' else 'map'} {made.name}", _of_set(made)) for made in sets()]
-    for chain in chains():
-        hook = [f"type filter hook {chain.hook} priority {chain.priority}; policy accept;"] if chain.hook else []
-        parts.append(_block(f"chain {chain.name}", [*hook, *(rule.text for rule in said if rule.chain == chain.name)]))
-    return f"table inet {TABLE} {{\n" + "".join(f"\t{part}\n\n" for part in parts) + "}\n"
-
-
-def _block(head: str, lines: Iterable[str]) -> str:
-    return f"{head} {{\n" + "".join(f"\t\t{line}\n" for line in lines) + "\t}"
-
-
-def _of_set(made: Set) -> Iterator[str]:
-    key = f"ipv{made.family}_addr" if made.family else "inet_service"
-    yield f"type {key}" if made.kind == "set" else f"type {key} : {made.kind}"
-    if made.size:
-        yield f"size {made.size}"
-    given = {"interval": made.interval, "dynamic": made.dynamic, "timeout": made.timeout}
-    if flags := ",".join(flag for flag, is_given in given.items() if is_given):
-        yield f"flags {flags}"
-    held = [e for e in port_elements() if e.map == made.name]
-    if held:
-        values = (f"{'jump' if e.jump else 'goto'} {e.chain}" if e.chain else f'"{e.counter}"' for e in held)
-        yield "elements = { " + ", ".join(f"{e.port} : {value}" for e, value in zip(held, values, strict=True)) + " }"
-
-
-def digest(size: int = SET_SIZE) -> str:
+def digest(size: int = SET_SIZE, extra: Extra = ()) -> str:
     """Changes whenever sets, maps, counters or chains do: such a table is made anew around its bans."""
-    made = repr((sets(size), counters(), chains(), list(port_elements())))
+    made = repr((sets(size, extra), counters(extra), chains(extra), list(port_elements(extra))))
     return hashlib.sha256(made.encode()).hexdigest()[:16]

@@ -29,23 +29,37 @@ _COMMENT = 0
 """Type of the userdata that nft shows as a comment."""
 
 
-def built(flags: int, size: int) -> Iterator[Message]:
+class Found:
+    """What the kernel says of the table."""
+
+    def __init__(self, found: dict[int, bytes]) -> None:
+        self.flags = int.from_bytes(found.get(2, b""), "big")
+        self.owner = int.from_bytes(found.get(7, b""), "big")
+        self.digest = digest_in(found.get(6, b""))
+
+    def fits(self, flags: int, digest: str) -> bool:
+        """Whether it can be brought up to date, and need not be made anew."""
+        is_orphan = self.flags == PERSIST  # the kernel takes the other flag away with the owner
+        return digest == self.digest and (self.flags == flags or (is_orphan and bool(flags)))
+
+
+def built(flags: int, size: int, extra: layout.Extra) -> Iterator[Message]:
     """Make the table, or do nothing to one that is there: sets, counters and their contents survive. No rules yet."""
-    yield newtable(flags, size)
-    yield from (_set(number, each) for number, each in enumerate(layout.sets(size), 1))
-    yield from (_counter(name) for name in layout.counters())
-    yield from (_chain(chain) for chain in layout.chains())
-    yield from (_port_element(element) for element in layout.port_elements())
+    yield newtable(flags, layout.digest(size, extra))
+    yield from (_set(number, each) for number, each in enumerate(layout.sets(size, extra), 1))
+    yield from (_counter(name) for name in layout.counters(extra))
+    yield from (_chain(chain) for chain in layout.chains(extra))
+    yield from (_port_element(element) for element in layout.port_elements(extra))
 
 
-def ruled(orders: Orders, *, narrow: bool) -> Iterator[Message]:
+def ruled(orders: Orders, *, narrow: bool, fenced: bool) -> Iterator[Message]:
     """Take all rules away and put these in. Within one transaction, so no packet sees a chain empty."""
     yield Message(DELRULE, 0, INET, TABLE_NAME)
-    yield from (_rule(rule) for rule in layout.rules(orders, narrow=narrow))
+    yield from (_rule(rule) for rule in layout.rules(orders, narrow=narrow, fenced=fenced))
 
 
-def newtable(flags: int, size: int) -> Message:
-    comment = layout.digest(size).encode() + b"\0"
+def newtable(flags: int, digest: str) -> Message:
+    comment = digest.encode() + b"\0"
     userdata = attribute(6, bytes([_COMMENT, len(comment)]) + comment)
     return Message(NEWTABLE, CREATE, INET, TABLE_NAME + attribute(2, be32(flags)) + userdata)
 

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from appliance.judge.detector import Case, DetectorMode, Score
+from appliance.judge.detector import NOTHING, Case, DetectorMode, Kind, Score
 from appliance.judge.reasons import points_reason
-from appliance.judge.windows import points_within
-
-NOTHING = Score(0, 0)
+from appliance.judge.windows import is_locked_out, points_within
+from appliance.model import Outcome, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +21,13 @@ class SlowGuessing:
         return "slow-guessing"
 
     @property
+    def kind(self) -> Kind:
+        return Kind.LOGIN
+
+    def scope(self, _case: Case) -> Scope:
+        return Scope.ALL
+
+    @property
     def limit(self) -> int:
         return self.points
 
@@ -30,11 +36,16 @@ class SlowGuessing:
         return "points"
 
     @property
-    def first_step(self) -> int:
+    def term(self) -> None:
+        return None
+
+    def first_step(self, _case: Case) -> int:
         return 2
 
     def score(self, case: Case) -> Score:
-        return NOTHING if case.succeeded else points_within(case.attempts, self.within, case.now)
+        if case.succeeded or (case.outcome is Outcome.ACCOUNT_LOCKED and is_locked_out(case)):
+            return NOTHING
+        return points_within(case.attempts, self.within, case.now, self.points)
 
     def explain(self, case: Case) -> str:
-        return points_reason(case, self.score(case), self.limit, self.within, "and no login ever")
+        return points_reason(case, self.score(case), self.within, "and no login ever")

@@ -2,22 +2,34 @@
 
 from dataclasses import dataclass
 
-from appliance.judge.detector import Case, DetectorMode, Score
+from appliance.judge.detector import Case, DetectorMode, Kind, Score
 from appliance.judge.reasons import reason
-from appliance.model import Outcome
+from appliance.model import Outcome, Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Spraying:
-    """5 distinct failing accounts in 1 h, unknown ones counted double: nobody has so many mailboxes."""
+    """5 distinct failing accounts in 1 h, unknown ones counted double: nobody has so many mailboxes.
+
+    Where nobody ever logged in, 3 accounts that exist are enough: of people who share an address, three do not fail
+    before one gets in. Names that do not exist stay with the first rule, for a newcomer may try a few of his own.
+    """
 
     mode: DetectorMode = DetectorMode.ENFORCE
     accounts: int = 5
+    strangers: int = 3
     within: float = 3600.0
 
     @property
     def name(self) -> str:
         return "spraying"
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.LOGIN
+
+    def scope(self, _case: Case) -> Scope:
+        return Scope.ALL
 
     @property
     def limit(self) -> int:
@@ -28,8 +40,11 @@ class Spraying:
         return "accounts"
 
     @property
-    def first_step(self) -> int:
-        return 2
+    def term(self) -> None:
+        return None
+
+    def first_step(self, case: Case) -> int:
+        return 3 if self.score(case).limit < self.accounts else 2
 
     def score(self, case: Case) -> Score:
         since = case.now - self.within
@@ -44,10 +59,19 @@ class Spraying:
                     unknown.add(account)
                 if attempt.strong:
                     strong.add(account)
-        return Score(len(accounts) + len(unknown), len(strong) + len(strong & unknown))
+        doubled = Score(len(accounts) + len(unknown), len(strong) + len(strong & unknown), self.accounts)
+        if case.succeeded:
+            return doubled
+        existing = Score(len(accounts - unknown), len(strong - unknown), self.strangers)
+        return max(existing, doubled, key=lambda score: score.whole / score.limit)
 
     def explain(self, case: Case) -> str:
         score = self.score(case)
         counted = f"{score.counting(proved=case.proved)} accounts"
-        limited = f"limit {self.limit}, unknown ones count double"
-        return reason(case, counted, limited, self.within, by_proof=score.needs_proof(self.limit))
+        limited = (
+            f"limit {score.limit}"
+            if score.limit < self.accounts
+            else f"limit {self.accounts}, unknown ones count double"
+        )
+        besides = "" if case.succeeded else "and no login ever"
+        return reason(case, counted, limited, self.within, besides, by_proof=score.needs_proof)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from appliance.judge.detector import Case, DetectorMode, Subject
 from appliance.judge.words import shown, span
+from appliance.model import Severity
 
 SITE = "site"
 
@@ -25,6 +26,10 @@ class Zmauditswatch:
         return "zmauditswatch"
 
     @property
+    def severity(self) -> Severity:
+        return Severity.NOTICE
+
+    @property
     def limit(self) -> int:
         return max(self.source_and_account, self.source)
 
@@ -37,8 +42,8 @@ class Zmauditswatch:
         attempts = case.attempts  # sorted by time: one look at the last but so many is enough
         if case.source is not None and len(attempts) >= least and attempts[-least].time > case.now - self.within:
             yield from self._of_source(case, str(case.source))
-        if case.on_account is not None and len(case.on_account.times) >= self.account:
-            count = case.on_account.within(self.within, case.now)
+        if case.on_account is not None and len(case.on_account.tally.times) >= self.account:
+            count = case.on_account.tally.within(self.within, case.now)
             if count >= self.account:
                 yield Subject(shown(case.account or ""), count, self.account)
         if len(case.on_site.times) >= self.total:
@@ -55,6 +60,6 @@ class Zmauditswatch:
         if len(recent) >= self.source:
             yield Subject(source, len(recent), self.source)
 
-    def explain(self, subject: Subject) -> str:
+    def explain(self, subject: Subject, _case: Case) -> str:
         heading = f"{subject.failures} failed logins in {span(self.within)} (limit {subject.limit})"
         return f"{heading}: {'the whole site' if subject.name == SITE else subject.name}"

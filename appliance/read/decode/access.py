@@ -11,7 +11,7 @@ from datetime import tzinfo
 from appliance.model import Message
 from appliance.read.decode.paths import protocol_of
 from appliance.read.decode.reading import Decoded, Reading, unreadable
-from appliance.read.origin import Trust, of_peer
+from appliance.read.origin import Trust
 from appliance.read.times import epoch
 
 _LINE = re.compile(
@@ -31,7 +31,7 @@ def decode(message: Message, trust: Trust, zone: tzinfo) -> Decoded:
     path = found[1] if (found := _PATH.match(target)) else target
     reading = Reading(
         text=b" ".join((status, b"-" if user == b"-" else b"+", method)),
-        origin=of_peer(address, trust),
+        origin=trust.of_peer(address),
         account=None if user == b"-" else user,
         protocol=protocol_of(path),
         time=epoch(stamp, "%d/%b/%Y:%H:%M:%S %z", zone),

@@ -10,5 +10,4 @@ from appliance.read.origin import Trust
 def decode(message: Message, _trust: Trust, _zone: tzinfo) -> Decoded:
     """The text as it is; a leading space is left by rsyslog's RFC 5424 template."""
     session = f"{message.host or ''}/{message.pid}" if message.pid else None
-    reading = Reading(text=message.text.strip(), protocol=Protocol.SMTP, session=session)
-    return Decoded((reading,))
+    return Decoded((Reading(message.text.strip(), protocol=Protocol.SMTP, session=session),))

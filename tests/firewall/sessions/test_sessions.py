@@ -78,8 +78,11 @@ def ending(kernel: Kernel) -> Iterator[Callable[..., Sessions]]:
     """Ends the sessions of these elements and returns once that is done."""
     made: list[Sessions] = []
 
-    def end(*elements: Element, spares: Callable[[Net], bool] = lambda _: False) -> Sessions:
+    def end(
+        *elements: Element, spares: Callable[[Net], bool] = lambda _: False, extra_ports: tuple[int, ...] = ()
+    ) -> Sessions:
         made.append(Sessions(spares))
+        made[-1].extra_ports = extra_ports
         made[-1].end(elements)
         assert kernel.rounds.acquire(timeout=PATIENCE)
         made[-1].close()
@@ -139,6 +142,20 @@ def test_bans_of_several_scopes_each_close_their_own_ports() -> None:
     assert [closed.to(neighbour, port) for port in (25, 993)] == [False, True]
     assert [closed.to(other, port) for port in (25, 993, 2222)] == [True, True, False]
     assert not closed.to(parse_network("198.51.100.1"), 25, 993)
+
+
+def test_ports_that_root_ordered_besides_are_closed_by_scope_all_alone() -> None:
+    closed = Closed([element("203.0.113.9", Scope.LOGIN), element("203.0.113.10")], (22, 2222))
+    one, other = map(parse_network, ("203.0.113.9", "203.0.113.10"))
+    assert [closed.to(one, port) for port in (22, 2222, 993)] == [False, False, True]
+    assert [closed.to(other, port) for port in (22, 2222, 993, 23)] == [True, True, True, False]
+
+
+def test_sessions_at_ports_that_root_ordered_besides_end(kernel: Kernel, ending: Callable[..., Sessions]) -> None:
+    ssh, other = flow("203.0.113.9", 2222), flow("203.0.113.9", 8080)
+    kernel.table = [ssh, other]
+    ending(element("203.0.113.9"), extra_ports=(2222,))
+    assert kernel.deleted == [ssh]
 
 
 def test_who_is_allowed_in_spite_of_the_ban_keeps_flows_and_sockets(

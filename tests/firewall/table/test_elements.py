@@ -8,7 +8,7 @@ from appliance.firewall.records import FOREVER
 from appliance.firewall.table import elements
 from appliance.firewall.table.netlink import attribute, attributes, be32, be64, each_attribute, nested
 
-WIDTHS = pytest.mark.parametrize("width", [4, 16])
+WIDTHS = pytest.mark.parametrize("width", [2, 4, 16])
 SECONDS = st.integers(1, 0xFFFF_FFFF)
 
 

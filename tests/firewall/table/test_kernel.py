@@ -171,6 +171,8 @@ def test_without_the_table_every_change_is_an_error_in_words(namespace: Namespac
         lambda: kernel.ban(for_an_hour(*hosts(2000))),
         lambda: kernel.allow([NET]),
         lambda: kernel.favour(for_an_hour(NET)),
+        lambda: kernel.fence([587], 60),
+        lambda: kernel.fence([587], 0),
     ):
         with pytest.raises(KernelError, match="somebody removed it or a part of it") as caught:
             change()
@@ -205,6 +207,82 @@ def test_the_sets_of_narrow_scopes_are_looked_into_as_long_as_somebody_is_in_the
     kernel.open(Orders())
     assert rules(namespace) == 4
     assert "192.0.2.0/24" not in namespace.run("nft", "list", "set", "inet", "zward", "allow4")
+
+
+# The fence
+
+FENCE = Orders(fence=(587, 993))
+
+
+@pytest.mark.parametrize("features", [NEW, MIDDLE, OLD], ids=["new", "6.8", "6.1"])
+def test_ports_are_fenced_renewed_and_lifted(namespace: Namespace, opened: Opened, features: Features) -> None:
+    kernel = opened(features, 1000, FENCE)
+    assert kernel._fence() == {}
+    for seconds in (600, 60, 3600):
+        kernel.fence([587, 993], seconds)
+        assert kernel._fence().keys() == {587, 993}
+        assert all(seconds - 10 < left <= seconds for left in kernel._fence().values())
+    assert kernel._fenced
+    kernel.fence([587], 0)
+    assert kernel._fence().keys() == {993}
+    assert kernel._fenced
+    kernel.fence([993, 587], 0)
+    assert (kernel._fence(), kernel._fenced) == ({}, False)
+    assert "goto fenced" not in namespace.run("nft", "list", "table", "inet", "zward")
+
+
+@pytest.mark.parametrize("counts", [True, False], ids=["new", "before 6.16"])
+@pytest.mark.parametrize("somebody", ["203.0.113.9", "2001:db8:1:2::/64"])
+def test_whether_anybody_is_familiar_is_known(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, counts: bool, somebody: str
+) -> None:
+    if not counts:
+        monkeypatch.setattr(Kernel, "_count", lambda *_: None)
+    assert not kernel.knows_anybody()
+    kernel.favour(for_an_hour(parse_network(somebody)))
+    assert kernel.knows_anybody()
+
+
+def test_a_fence_costs_one_transaction_and_a_thousand_of_them_fill_no_set(kernel: Kernel) -> None:
+    kernel.open(FENCE)
+    with generation_of(kernel) as since:
+        for number in range(300):
+            kernel.fence([587, 993], 60 + number)
+        assert since() == 300
+    assert kernel._fence().keys() == {587, 993}
+
+
+def test_the_fence_is_out_of_the_packets_way_soon_after_its_end(namespace: Namespace, kernel: Kernel) -> None:
+    kernel.open(FENCE)
+    kernel.fence([587], 1)
+    kernel.ban([Element(NET, 60, Scope.LOGIN)])
+    assert "goto fenced" in namespace.run("nft", "list", "table", "inet", "zward")
+    while kernel._fence():
+        time.sleep(0.05)
+    kernel.relax()
+    assert "goto fenced" not in namespace.run("nft", "list", "table", "inet", "zward")
+    assert rules(namespace) == 4
+
+
+def test_opening_keeps_a_fence_that_root_still_orders_and_ends_any_other(kernel: Kernel) -> None:
+    kernel.open(FENCE)
+    kernel.fence([587, 993], 600)
+    kernel.open(FENCE)
+    assert kernel._fence().keys() == {587, 993}
+    kernel.open(Orders(fence=(993,)))
+    assert (kernel._fence().keys(), kernel._fenced) == ({993}, True)
+    kernel.open(Orders())
+    assert (kernel._fence(), kernel._fenced) == ({}, False)
+
+
+def test_the_networks_that_the_fence_lets_in_are_roots_and_replaced_at_each_opening(
+    namespace: Namespace, kernel: Kernel
+) -> None:
+    for nets in (("192.0.2.0/24", "192.0.2.128/25", "2001:db8::/32"), ("198.51.100.0/24",), ()):
+        kernel.open(Orders(fence=(587,), fence_from=frozenset(map(parse_network, nets))))
+        listed = [namespace.run("nft", "list", "set", "inet", "zward", f"fence_from{family}") for family in (4, 6)]
+        assert [net for net in nets if net in "".join(listed)] == [net for net in nets if not net.endswith("/25")]
+        assert "192.0.2.128" not in listed[0]
 
 
 @pytest.mark.parametrize("features", [NEW, OLD], ids=["new", "6.1"])

@@ -12,18 +12,19 @@ from namespaces import Namespace, network, require_kernel
 
 from appliance.address import parse_network
 from appliance.firewall import limits, records
-from appliance.firewall.backend import CLOSED_PORTS, DROPS, EXPOSED_PORTS, Element
+from appliance.firewall.backend import CLOSED_PORTS, DROPS, EXPOSED_PORTS, Element, drops
 from appliance.firewall.orders import Orders
-from appliance.firewall.table import layout
+from appliance.firewall.table import layout, shown
 from appliance.firewall.table.features import Features
 from appliance.firewall.table.kernel import Kernel
 from appliance.firewall.table.netlink import Netlink
 from appliance.model import BAN_SCOPES, Scope
 
 ALL_ORDERS = [
-    Orders(mark=mark, reset=reset, samples=samples)
-    for mark, reset, samples in itertools.product((False, True), (False, True), (0, 7765))
+    Orders(mark=mark, reset=reset, samples=samples, extra_ports=extra, fence=(587, 993))
+    for mark, reset, samples, extra in itertools.product((False, True), (False, True), (0, 7765), ((), (22, 2222)))
 ]
+EXTRAS = pytest.mark.parametrize("extra", [(), (22,), (22, 1111, 2222)], ids=str)
 PLAIN = Features(persist=False, destroy=True, updates=True)
 
 
@@ -47,28 +48,34 @@ def test_every_scope_has_a_set_for_each_width_that_may_be_banned_in_it() -> None
         assert prefixes == set(limits.BAN_PREFIXES[family]) - narrow
 
 
-def test_names_are_unique_and_short_enough_for_the_kernel() -> None:
-    names = [each.name for each in layout.sets()]
+@EXTRAS
+def test_names_are_unique_and_short_enough_for_the_kernel(extra: tuple[int, ...]) -> None:
+    names = [each.name for each in layout.sets(extra=extra)]
     assert len(set(names)) == len(names)
     assert len(layout.PLACE_OF) == len(layout.SET_OF)
-    everything = [*names, *layout.counters(), *(chain.name for chain in layout.chains())]
+    everything = [*names, *layout.counters(extra), *(chain.name for chain in layout.chains(extra))]
+    assert len(set(everything)) == len(everything)
     assert all(re.fullmatch(r"[a-z][a-z0-9_]{2,30}", name) for name in everything)
 
 
 @pytest.mark.parametrize("orders", ALL_ORDERS, ids=repr)
 def test_every_set_counter_and_chain_that_is_referred_to_exists_and_every_chain_is_reached(orders: Orders) -> None:
+    extra = orders.extra_ports
     rules = layout.rules(orders)
-    sets = {each.name for each in layout.sets()}
-    chains = {chain.name for chain in layout.chains()}
+    sets = {each.name for each in layout.sets(extra=extra)}
+    chains = {chain.name for chain in layout.chains(extra)}
     text = "\n".join(rule.text for rule in rules)
-    ports = list(layout.port_elements())
+    ports = list(layout.port_elements(extra))
     reached = set(re.findall(r"goto (\w+)", text)) | {each.chain for each in ports if each.chain}
-    hooked = {chain.name for chain in layout.chains() if chain.hook}
+    hooked = {chain.name for chain in layout.chains(extra) if chain.hook}
     assert set(re.findall(r"@(\w+)", text)) <= sets
     assert {each.map for each in ports} <= sets
     assert {rule.chain for rule in rules} <= chains
     assert reached <= chains
-    assert {each.counter for each in ports if each.counter} == set(layout.counters()) - {layout.RESETS}
+    assert {each.counter for each in ports if each.counter} == set(layout.counters(extra)) - {
+        layout.RESETS,
+        layout.FENCED,
+    }
     assert chains - reached - hooked == (set() if orders.mark else {"first4", "first6"})
     assert all(name.encode() + b"\0" in b"".join(rule.expressions for rule in rules) for name in layout.PLACE_OF)
 
@@ -80,13 +87,41 @@ def test_every_port_leads_to_the_chains_of_its_scope_in_both_families() -> None:
     assert {found["ports6", port] for port in CLOSED_PORTS[Scope.LOGIN]} == {"login6"}
 
 
-def test_every_drop_has_a_counter_of_its_own() -> None:
-    assert set(layout.COUNTER_OF) == set(DROPS)
-    assert len(layout.DROP_OF) == len(DROPS)
+def test_sshds_ports_are_looked_at_for_bans_of_scope_all_alone() -> None:
+    orders = Orders(extra_ports=(22, 2222), fence=(587,))
+    found = {(each.map, each.port): each.chain for each in layout.port_elements(orders.extra_ports) if each.chain}
+    assert {found["ports4", port] for port in orders.extra_ports} == {"all4"}
+    assert {found["served6", 22], found["sent6", 22]} == {"from_all6", "sent_all6"}
+    said = "\n".join(rule.text for rule in layout.rules(orders) if rule.chain in ("all4", "from_all4"))
+    assert set(re.findall(r"@(\w+)", said)) == {"ban4", "ban4n"}
 
 
-def test_the_digest_follows_the_size_and_not_the_orders() -> None:
+def test_where_there_are_no_extra_ports_a_packet_meets_what_it_met_before() -> None:
+    assert not {chain.name for chain in layout.chains()} & {"all4", "all6", "from_all4", "sent_all6"}
+    assert {each.port for each in layout.port_elements()} == set(EXPOSED_PORTS)
+
+
+def test_nothing_of_the_fence_is_in_a_packets_way_while_nothing_is_fenced() -> None:
+    orders = Orders(mark=True, fence=(587,))
+    idle = [rule.text for rule in layout.rules(orders, fenced=False)]
+    busy = [rule.text for rule in layout.rules(orders, fenced=True)]
+    assert not any("fence" in text for text in idle)
+    assert [text for text in busy if text.startswith("tcp dport @fence ")] == [
+        "tcp dport @fence goto fenced4",
+        "tcp dport @fence goto fenced6",
+    ]
+
+
+@EXTRAS
+def test_every_drop_has_a_counter_of_its_own(extra: tuple[int, ...]) -> None:
+    names = layout.counter_of(extra)
+    assert set(names) == set(drops(extra))
+    assert len(set(names.values())) == len(names) == len(DROPS) + 2 * len(extra)
+
+
+def test_the_digest_follows_the_size_and_the_extra_ports_and_no_other_orders() -> None:
     assert layout.digest() == layout.digest(limits.SET_SIZE) != layout.digest(7)
+    assert len({layout.digest(7, extra) for extra in ((), (22,), (2222,), (22, 2222))}) == 4
 
 
 @pytest.fixture
@@ -108,51 +143,61 @@ def test_nft_lists_exactly_the_rules_that_the_layout_tells_in_words(
     namespace: Namespace, features: Features | None
 ) -> None:
     with kernel_in(namespace, features) as kernel:
-        for narrow in (False, True):
+        for narrow, fenced in ((False, False), (True, False), (True, True)):
+            if narrow:
+                kernel.ban([Element(parse_network("203.0.113.9"), 60, Scope.LOGIN)])
+            if fenced:
+                kernel.fence([587, 993], 600)
             for orders in [*ALL_ORDERS, *reversed(ALL_ORDERS)]:
                 kernel.open(orders)
-                assert rules_of(blocks(namespace)) == told(orders, narrow=narrow)
-            kernel.ban([Element(parse_network("203.0.113.9"), 60, Scope.LOGIN)])
+                assert rules_of(blocks(namespace), orders) == told(orders, narrow=narrow, fenced=fenced)
 
 
 @pytest.mark.kernel
-def test_what_is_shown_to_an_operator_can_be_loaded_by_nft_and_is_the_same_table(namespace: Namespace) -> None:
+@pytest.mark.parametrize("extra", [(), (22, 2222)], ids=["no extra ports", "sshd"])
+def test_what_is_shown_to_an_operator_can_be_loaded_by_nft_and_is_the_same_table(
+    namespace: Namespace, extra: tuple[int, ...]
+) -> None:
+    orders = Orders(mark=True, samples=7765, extra_ports=extra, fence=(587,))
     with kernel_in(namespace, PLAIN, limits.SET_SIZE) as kernel:
-        kernel.open(Orders(mark=True, samples=7765))
+        kernel.open(orders)
     made = blocks(namespace)
     namespace.run("nft", "flush ruleset")
-    namespace.run("nft", layout.text(Orders(mark=True, samples=7765), narrow=False))
+    namespace.run("nft", shown.text(orders, narrow=False, fenced=False))
     assert blocks(namespace) == made
 
 
-def told(orders: Orders, *, narrow: bool) -> dict[str, list[str]]:
-    rules = layout.rules(orders, narrow=narrow)
-    return {chain.name: [rule.text for rule in rules if rule.chain == chain.name] for chain in layout.chains()}
+def told(orders: Orders, *, narrow: bool, fenced: bool) -> dict[str, list[str]]:
+    rules = layout.rules(orders, narrow=narrow, fenced=fenced)
+    chains = layout.chains(orders.extra_ports)
+    return {chain.name: [rule.text for rule in rules if rule.chain == chain.name] for chain in chains}
 
 
-def rules_of(found: dict[str, dict[str, list[str]]]) -> dict[str, list[str]]:
-    hooked = {chain.name for chain in layout.chains() if chain.hook}
+def rules_of(found: dict[str, dict[str, list[str]]], orders: Orders) -> dict[str, list[str]]:
+    hooked = {chain.name for chain in layout.chains(orders.extra_ports) if chain.hook}
     return {name: lines[1:] if name in hooked else lines for name, lines in found["chain"].items()}
 
 
 @pytest.mark.kernel
 def test_the_kernel_has_the_sets_with_their_sizes_and_the_chains_at_their_hooks(namespace: Namespace) -> None:
+    extra = (22, 2222)
     with kernel_in(namespace) as kernel:
-        kernel.open(Orders())
+        kernel.open(Orders(extra_ports=extra))
         found = blocks(namespace)
-    for made in layout.sets(1000):
+    for made in layout.sets(1000, extra):
         lines = found["set" if made.kind == "set" else "map"][made.name]
-        assert lines[0].startswith(f"type ipv{made.family}_addr" if made.family else "type inet_service : ")
+        assert lines[0].startswith(f"type ipv{made.family}_addr" if made.family else "type inet_service")
         flags = {name for name in ("timeout", "interval", "dynamic") if getattr(made, name)}
         assert {flag for line in lines for flag in line.removeprefix("flags ").split(",") if "flags" in line} == flags
         assert [line for line in lines if line.startswith("size")] == ([f"size {made.size}"] if made.size else [])
-    for chain in layout.chains():
+    for chain in layout.chains(extra):
         if chain.hook:
             name, offset = ("raw", chain.priority + 300) if chain.priority < -300 else ("filter", chain.priority)
             hooked = f"type filter hook {chain.hook} priority {name} - {-offset}; policy accept;"
             assert found["chain"][chain.name][0] == hooked
-    assert list(found["counter"]) == layout.counters()
-    assert sum(map(len, found.values())) == len(layout.sets() + layout.chains()) + len(layout.counters())  # type: ignore[operator]
+    assert list(found["counter"]) == layout.counters(extra)
+    made_of = [layout.sets(1000, extra), layout.chains(extra), layout.counters(extra)]
+    assert sum(map(len, found.values())) == sum(map(len, made_of))  # type: ignore[arg-type]
 
 
 def blocks(namespace: Namespace) -> dict[str, dict[str, list[str]]]:

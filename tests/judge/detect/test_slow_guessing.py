@@ -2,7 +2,7 @@ from story import START, address
 
 from appliance.judge.attempts import Attempt
 from appliance.judge.detect.slow_guessing import SlowGuessing
-from appliance.judge.detector import Case, Score
+from appliance.judge.detector import NOTHING, Case, Score
 from appliance.judge.tallies import Tally
 from appliance.model import Outcome, Protocol
 
@@ -13,8 +13,8 @@ def case(succeeded):
 
 
 def test_stranger_pays_for_the_whole_day():
-    assert SlowGuessing().score(case(succeeded=False)) == Score(2, 2)
+    assert SlowGuessing().score(case(succeeded=False)) == Score(2, 2, 10)
 
 
 def test_whoever_got_in_once_pays_nothing():
-    assert SlowGuessing().score(case(succeeded=True)) == Score(0, 0)
+    assert SlowGuessing().score(case(succeeded=True)) == NOTHING

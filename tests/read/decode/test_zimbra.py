@@ -4,12 +4,14 @@ from datetime import UTC
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from appliance.address import parse_address
 from appliance.config.rule_files import SAMPLE_TRUST, load_rules
 from appliance.model import Message, Protocol
 from appliance.read.decode.reading import Decoded, Reading
-from appliance.read.decode.zimbra import decode
+from appliance.read.decode.zimbra import _decode_carefully, _decode_plain, decode
 from appliance.read.reader import Reader
 
 DATE = "2024-05-06 10:20:11,407 "
@@ -219,3 +221,40 @@ def test_a_proxy_that_is_ours_vouches_for_its_client():
 
     assert reading.origin is not None
     assert reading.origin.source == parse_address(b"2001:db8:bad::9")
+
+
+PIECES = st.sampled_from(
+    [
+        *("] [", "[", "]", "] ", ";] ", ";", ";;", "=", " ", ",", "://", "\n", "\u00e9"),
+        *("ip=192.0.2.5;", "ip=203.0.113.9;", "oip=203.0.113.66;", "oip=203.0.113.66, 203.0.113.9;"),
+        *("name=ana;", "oip"),
+        *("qtp1-8:https://h:7071/x", "qtp1", "ImapServer-9", "security - ", "a.b.Soap - ", "cmd=Auth; account=b;"),
+        *(f"{DATE}WARN  [", "2024-05-06 10:20:11,407 INFO  [", "WARN  [", "2024-99-99 99:99:99,999 WARN ["),
+    ]
+)
+HOSTILE = st.lists(PIECES, max_size=14).map("".join)
+LIKELY = st.builds(
+    "{}WARN  [{}] [{};] {} - {}".format,
+    st.sampled_from([DATE, "", "2024-13-06 10:20:11,407 "]),
+    *([HOSTILE, st.lists(PIECES, max_size=6).map("".join)]),
+    st.sampled_from(["security", "com.zimbra.Soap", "a b"]),
+    HOSTILE,
+)
+
+
+@settings(max_examples=600)
+@given(st.one_of(LIKELY, HOSTILE.map(f"{DATE}WARN  [".__add__)), st.booleans())
+def test_the_quick_way_says_what_the_careful_one_says_or_nothing(text, may_be_cut):
+    message = Message(16, 6, None, "mbox1", "zimbra-audit", None, text.encode(), may_be_cut=may_be_cut)
+
+    quick = _decode_plain(message, SAMPLE_TRUST, UTC)
+
+    assert quick in (None, _decode_carefully(message, SAMPLE_TRUST, UTC))
+
+
+@pytest.mark.parametrize("thread", ["ImapServer-9", "qtp1-8:https://h/service/soap/", "qtp1"])
+def test_usual_lines_go_the_quick_way(thread):
+    text = f"{DATE}WARN  [{thread}] [name=ana;oip=203.0.113.9;ua=x;] security - cmd=Auth; x [y];"
+    message = Message(16, 6, None, "mbox1", "zimbra-audit", None, text.encode())
+
+    assert _decode_plain(message, SAMPLE_TRUST, UTC) == _decode_carefully(message, SAMPLE_TRUST, UTC)

@@ -1,0 +1,96 @@
+"""The judge's tables as bytes, and back: exactly as they stood, so that a restart changes no verdict.
+
+It is Python's pickle, reading only the classes that the tables are made of: a changed file can make the tables wrong
+and do nothing else. Whoever can write it is root or the receiver itself.
+"""
+
+import pickle
+from hashlib import blake2b
+from importlib import import_module
+from typing import Any, BinaryIO
+
+MARK = b"zward judgement "
+"""What the file begins with; the layout follows."""
+
+ALLOWED: dict[str, frozenset[str]] = {
+    "appliance.address": frozenset({"Net"}),
+    "appliance.model": frozenset({"Ban", "Outcome", "Protocol", "Scope"}),
+    "appliance.judge.accounts": frozenset({"Account", "Accounts", "packed", "unpacked"}),
+    "appliance.judge.attempts": frozenset({"Attempt", "Attempts", "_Burst", "_Entry", "_Line", "_Marks"}),
+    "appliance.judge.bans": frozenset({"Bans"}),
+    "appliance.judge.fuse": frozenset({"Fuse"}),
+    "appliance.judge.heard": frozenset({"Heard", "Stream"}),
+    "appliance.judge.memory": frozenset({"Grace", "Office"}),
+    "appliance.judge.neighbours": frozenset({"Mailers", "Neighbours"}),
+    "appliance.judge.proofs": frozenset({"Proofs"}),
+    "appliance.judge.sendings": frozenset({"Sendings", "_Sent"}),
+    "appliance.judge.shelves": frozenset({"Shelves", "_Packed"}),
+    "appliance.judge.site": frozenset({"Hour", "Site"}),
+    "appliance.judge.sources": frozenset({"Sources", "_none", "packed", "unpacked"}),
+    "appliance.judge.tallies": frozenset({"Tally", "_Joins"}),
+    "appliance.judge.told": frozenset({"Told"}),
+    "collections": frozenset({"OrderedDict", "deque"}),
+}
+"""Every class and function that may stand in the file."""
+
+
+_DAMAGE = (
+    *(pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, TypeError),
+    ValueError,
+)
+"""What reading bytes that nobody wrote so may raise (documented of `pickle.loads`)."""
+
+
+class UnknownLayoutError(Exception):
+    """The file was written by another zward, or is none of ours, or damaged."""
+
+
+def write(tables: dict[str, object], file: BinaryIO) -> None:
+    """Write the tables down. Raises OSError."""
+    file.write(MARK + layout())
+    pickle.Pickler(file, protocol=5).dump(tables)
+
+
+def read(file: BinaryIO) -> dict[str, object]:
+    """The tables that were written. Raises UnknownLayoutError or OSError."""
+    if file.read(len(MARK) + len(layout())) != MARK + layout():
+        raise UnknownLayoutError("written by another version, or no such file")
+    try:
+        tables = _Reader(file).load()
+    except (
+        pickle.UnpicklingError,
+        ArithmeticError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as fault:
+        raise UnknownLayoutError(f"damaged: {fault}") from fault
+    if not isinstance(tables, dict):
+        raise UnknownLayoutError("damaged: no tables in it")
+    return tables
+
+
+def layout() -> bytes:
+    """A digest of what each class in the file remembers: another set of attributes is another layout."""
+    words = sorted(
+        f"{module}.{name}:{','.join(sorted(_attributes(module, name)))}"
+        for module in ALLOWED
+        for name in ALLOWED[module]
+    )
+    return blake2b("\n".join(words).encode(), digest_size=8).hexdigest().encode() + b"\n"
+
+
+def _attributes(module: str, name: str) -> list[str]:
+    found: Any = getattr(import_module(module), name)
+    slots = list(getattr(found, "__slots__", ()))
+    init = getattr(getattr(found, "__init__", None), "__code__", None)
+    return [*slots, *(init.co_names if init else ()), *getattr(found, "_fields", ())]
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if name not in ALLOWED.get(module, ()):
+            raise pickle.UnpicklingError(f"{module}.{name} has no place in it")
+        return getattr(import_module(module), name)
