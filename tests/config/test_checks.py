@@ -68,8 +68,8 @@ def test_what_shuts_travellers_out_for_long_is_told() -> None:
         "at a new place is shut out for 12h"
     ]
     assert told(SOUND + "[detect.spraying]\nstrangers = 2") == [
-        "detect.spraying.strangers: 2: a couple on a journey who each mistype once where nobody ever logged in are shut "
-        "out for 2d; set it to 3 at least"
+        "detect.spraying.strangers: 2: a couple on a journey who each mistype once where nobody ever logged in are "
+        "shut out for 2d; set it to 3 at least"
     ]
 
 
