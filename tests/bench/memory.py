@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from bench.machine import resident_megabytes
 
@@ -86,11 +87,11 @@ def measure() -> list[Kept | TableCost]:
     return costs
 
 
-def _child(*words: str) -> dict[str, object]:
+def _child(*words: str) -> dict[str, Any]:
     """Measure in a process of its own."""
     command = [sys.executable, "-m", "bench.memory", *words]
     found = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=PATIENCE)
-    answer: dict[str, object] = json.loads(found.stdout)
+    answer: dict[str, Any] = json.loads(found.stdout)
     return answer
 
 
@@ -158,7 +159,7 @@ def failure(number: int, name: str, now: float) -> AuthEvent:
         sender="192.0.2.10",
         host="mbox1",
         program="zimbra-audit",
-        line="",
+        line=b"",
     )
 
 

@@ -130,3 +130,15 @@ def test_login_that_a_lagging_host_tells_of_late_makes_what_came_after_it_the_ow
     story.logs_in(1800, now=3700)
 
     assert not story.bans([line(3701 + each) for each in range(6)])
+
+
+def test_proof_that_a_familiar_source_is_here_turns_nothing_against_it():
+    story = Story()
+    story.logs_in(0)
+    for second in range(10, 70, 5):
+        story.fails(second)
+
+    told = story.proves(SOURCE)
+
+    assert not any(isinstance(verdict, Banned) for verdict in told)
+    assert story.judge.bans_in_force(story.now) == []
