@@ -213,8 +213,10 @@ class Firewall:
         )
 
     def _fence(self, asked: Mapping[int, int]) -> None:
-        """What root did not order to be fenced stays open to everybody."""
+        """What root did not order to be fenced stays open to everybody; no ports at all end the whole fence."""
         ordered = self._orders.fence if self._orders else ()
+        if not asked and ordered:
+            self._kernel.fence(ordered, 0)
         if foreign := sorted(asked.keys() - set(ordered)):
             allowed = ", ".join(map(str, ordered)) or "none"
             raise Refusing(f"port {foreign[0]} may not be fenced; by root's orders: {allowed}")

@@ -36,7 +36,7 @@ class Bans:
     """
 
     def __init__(self, seed: bytes, remembered: int = REMEMBERED) -> None:
-        """`seed` keys the jitter (at most 64 bytes count); keep it secret, and the same over restarts."""
+        """`seed` keys the jitter (at most 64 bytes count); keep it secret."""
         self._seed = seed[:64]
         self._remembered = remembered
         self._bans: dict[Net, tuple[Ban, ...]] = {}

@@ -43,7 +43,7 @@ class Judge:
     """Counts what events tell, and says who is to be banned. The policy can be exchanged; counts survive."""
 
     def __init__(self, policy: Policy, seed: bytes) -> None:
-        """`seed` keys the jitter of bans: secret, and the same over restarts."""
+        """`seed` keys the jitter of bans: secret."""
         self._memory = Memory(policy, seed)
         self._counting = Counting(self._memory)
         self._sentencing = Sentencing(self._memory)

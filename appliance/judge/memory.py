@@ -1,6 +1,6 @@
 """Everything the judge knows: the policy, and every table. Each table has a bound, and counts what it forgets."""
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ ON_GRACE = 32_768
 """Strangers that failed at a besieged account and may still log in; each for 90 s."""
 AWAITED = 65_536
 """Sources whose ban waits for packet proof behind a blown fuse."""
-OFFICES = 4096
+OFFICES = 1024
 """Places whose failing accounts and detections are counted."""
 OFFICE_ACCOUNTS = 3
 """People who log in somewhere, from which on it is an office."""
@@ -84,7 +84,7 @@ class Memory:
     """The tables, and the questions that several parts ask of them."""
 
     def __init__(self, policy: Policy, seed: bytes) -> None:
-        """`seed` keys the jitter of bans: secret, and the same over restarts."""
+        """`seed` keys the jitter of bans: secret."""
         self.policy = policy
         self.joins = Attempts()
         self.abuse_joins = Attempts(ABUSE_BURSTS)
@@ -117,6 +117,8 @@ class Memory:
         self.campaign_seen: float | None = None
         """When the campaign was last seen; None while there is none."""
         self.outage_seen: float | None = None
+        self.crowded_out: Counter[str] = Counter()
+        """What gave way in the smaller tables of this class, by table."""
         self.attempts = 0
         """Failed logins of sources so far, each once however many lines told of it."""
         self.seed = seed
@@ -140,6 +142,7 @@ class Memory:
         self.offices.move_to_end(source.packed)
         if len(self.offices) > OFFICES:
             self.offices.popitem(last=False)
+            self.crowded_out["offices"] += 1
         return office
 
     def in_campaign(self, now: float) -> bool:
@@ -210,6 +213,9 @@ class Memory:
             "senders": self.heard.evicted,
             "proofs": self.proofs.evicted,
             "told": self.told.evicted,
+            "on_grace": self.crowded_out["on_grace"],
+            "awaiting_proof": self.crowded_out["awaiting_proof"],
+            "offices": self.crowded_out["offices"],
             "ladder": self.bans.forgotten,
         }
 

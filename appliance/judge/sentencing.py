@@ -107,6 +107,7 @@ class Sentencing:
             memory.grace[source.packed] = Grace(now + siege.grace, account.name, sender)
             if len(memory.grace) > ON_GRACE:
                 memory.grace.popitem(last=False)
+                memory.crowded_out["on_grace"] += 1
         return told
 
     def look_around(self, case: Case, account: Account) -> None:
@@ -188,6 +189,7 @@ class Sentencing:
             memory.awaited[source.packed] = sender
             if len(memory.awaited) > AWAITED:
                 memory.awaited.popitem(last=False)
+                memory.crowded_out["awaiting_proof"] += 1
             return Watched(source, detector.name, f"the fuse is blown, so a ban {UNPROVED}", asks_proof=True)
         if self._has_room(sender, now):
             return None

@@ -243,11 +243,11 @@ def test_ports_are_fenced_as_root_ordered_and_no_others(firewall: Firewall, kern
     fence(firewall, (587, 600), (993, LONGEST_FENCE))
     fence(firewall, (587, 0))
     fence(firewall)
-    assert sorted(kernel.fences) == [([587], 0), ([587], 600), ([993], LONGEST_FENCE)]
+    assert sorted(kernel.fences) == [([587], 0), ([587], 600), ([587, 993], 0), ([993], LONGEST_FENCE)]
     for asked, says in (((587, LONGEST_FENCE + 1), "a fence for 3601 s"), ((25, 60), "port 25"), ((0, 2**64 - 1), "0")):
         with pytest.raises(Refusing, match=says):
             fence(firewall, asked, (993, 60))
-    assert len(kernel.fences) == 3
+    assert len(kernel.fences) == 4
 
 
 def test_a_fence_around_nobody_is_refused_and_can_always_be_lifted(
