@@ -114,7 +114,7 @@ class Judge:
         self, event: AuthEvent, source: Net | None, name: str | None, time: float, now: float, points: int
     ) -> list[Verdict]:
         account = None if name is None else self._memory.accounts.of(name)
-        if source is not None and (standing := self._sentencing.standing(source, door_of(event), now)):
+        if source is not None and (standing := self._sentencing.standing(source, Scope.ALL, now)):
             return self._failed_while_banned(event, source, account, standing, time, now)
         case, is_news = self._counting.login(event, source, account, time, now, points)
         verdicts = self._alarms.of_failure(case) if is_news else []
@@ -125,7 +125,10 @@ class Judge:
         if case.is_familiar:
             return [*verdicts, Watched(source, None, _HOME)]
         case.attempts = self._counting.held_against(case, source)
-        return [*verdicts, *self._sentencing.weigh(case, source, Kind.LOGIN, event.sender)]
+        narrow = self._sentencing.standing(source, door_of(event), now)
+        if narrow and self.policy.mode is Mode.ENFORCE:
+            verdicts += self._alarms.of_ineffective(narrow[0], event, time, now)
+        return [*verdicts, *self._sentencing.weigh(case, source, Kind.LOGIN, event.sender, narrow)]
 
     def _failed_while_banned(
         self, event: AuthEvent, source: Net, account: Account | None, standing: tuple[Ban, str], time: float, now: float

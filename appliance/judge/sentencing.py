@@ -41,9 +41,14 @@ class Sentencing:
             return ban, f"would be banned until {moment(ban.until)}"
         return None
 
-    def weigh(self, case: Case, source: Net, kind: Kind, sender: str) -> list[Verdict]:
-        """Ask every detector. Where none asks for a ban, say how near it is: the first, or one past half."""
-        besieging = self._press(case, source, sender) if kind is Kind.LOGIN else []
+    def weigh(
+        self, case: Case, source: Net, kind: Kind, sender: str, narrow: tuple[Ban, str] | None = None
+    ) -> list[Verdict]:
+        """Ask every detector. Where none asks for a ban, say how near it is: the first, or one past half.
+
+        `narrow` is a ban that keeps the source out of some ports already: what it did counts on, for one of all ports.
+        """
+        besieging = self._press(case, source, sender) if kind is Kind.LOGIN and not narrow else []
         asking: list[Detector] = []
         doubted: tuple[Detector, Score] | None = None
         nearest, most, least = None, 0, 1
@@ -53,19 +58,22 @@ class Sentencing:
                 continue
             limit, score = counted.limit, counted.counting(proved=case.proved)
             if score >= limit:
-                asking.append(detector)
+                if not narrow or detector.scope(case) is Scope.ALL:
+                    asking.append(detector)
             elif doubted is None and counted.whole >= limit:
                 doubted = detector, counted
             if nearest is None or (2 * score >= limit and score * least > most * limit):
                 nearest, most, least = detector, score, limit
         self._shelf(kind).mark(source.packed, close=2 * most >= least)
         verdicts = self._sentence(case, source, asking, sender) if asking else []
-        if not asking and kind is Kind.LOGIN:
+        if not asking and kind is Kind.LOGIN and not narrow:
             verdicts = self._on_probation(case, source, sender)
         if doubted and not any(each.mode is DetectorMode.ENFORCE for each in asking):
             verdicts.append(self._doubt(case, source, *doubted))
-        if kind is Kind.LOGIN and not asking and not case.succeeded and len(source.packed) == 16:
+        if kind is Kind.LOGIN and not asking and not narrow and not case.succeeded and len(source.packed) == 16:
             besieging += self._around(source, sender, case.now)
+        if narrow and not verdicts:
+            verdicts = [Watched(source, narrow[0].detector, narrow[1])]
         if not verdicts:
             words = progress(most, least, nearest.unit, nearest.within) if nearest else _nobody(self._asked_about[kind])
             verdicts = [Watched(source, nearest.name if nearest else None, words)]
@@ -197,12 +205,14 @@ class Sentencing:
         return self._spare(case, source, detector, words)
 
     def _ban(self, case: Case, source: Net, detector: Detector, reason: str, sender: str) -> list[Verdict]:
-        """Ban a source, or say so where the policy only observes. Its points are spent with that."""
+        """Ban a source, or say so where the policy only observes. Its points are spent with that, unless failed logins
+        close some ports only: through the others it may go on, and they count on."""
         memory, now = self._memory, case.now
         ladder, first, accounts = memory.policy.ladder, detector.first_step(case), tried(case)
         ban = memory.book.open(source, detector.name, reason, now, first, ladder, detector.scope(case), detector.term)
-        for attempt in case.attempts:
-            attempt.forgive()
+        if ban.scope is Scope.ALL or detector.kind is Kind.ABUSE:
+            for attempt in case.attempts:
+                attempt.forgive()
         memory.grace.pop(source.packed, None)
         verdicts = [self._told_of(ban, accounts)]
         if not case.succeeded:

@@ -17,7 +17,13 @@ from e2e.zward import EVERYTHING, PUBLIC, Zward
 
 pytestmark = [pytest.mark.e2e, pytest.mark.parametrize("mailhost", ["tcp-octet-counted"], indirect=True)]
 
-AT_THE_FIRST_FAILURE = "[detect.guessing]\npoints = 1\n"
+AT_THE_FIRST_FAILURE = """[detect.guessing]
+points = 1
+[detect.fuse]
+mode = "off"
+[detect.neighbourhood]
+mode = "off"
+"""
 PATIENCE = 20.0
 SECONDS_OF_A_PAGE = 2.0
 """The goal is 1; a receiver that waits for its helper answers after 5."""

@@ -16,8 +16,8 @@ NETWORK = next(iter(nets("203.0.113.0/24").networks))
 
 
 def guesses(at: float, source: str):
-    """Six bad passwords, each at an account of its own time: the source is banned at the last."""
-    return [line(at + second, source=source, account=f"a{second % 2}@example.com") for second in range(6)]
+    """Six bad passwords at two accounts that nobody else tries: the source is banned at the last."""
+    return [line(at + second, source=source, account=f"{second % 2}.{source}@example.com") for second in range(6)]
 
 
 def banned_in(story: Story, hosts=HOSTS, at: float = 100.0) -> list[str]:
@@ -39,6 +39,16 @@ def test_fourth_banned_host_of_a_24_within_a_day_bans_the_network_from_where_peo
         "4 addresses of 203.0.113.0/24 were banned in 24 h (limit 4), and nobody ever logged in or sent mail from there"
     )
     assert story.fails(3100, source="203.0.113.200").reason.startswith("already banned until ")
+
+
+def test_host_of_a_banned_network_that_goes_on_elsewhere_is_banned_at_all_ports():
+    story = Story()
+    banned_in(story)
+
+    [ban] = story.bans(guesses(3000, "203.0.113.200"))
+
+    assert str(ban.source) == "203.0.113.200"
+    assert (ban.detector, ban.ban.scope) == ("guessing", Scope.ALL)
 
 
 def test_third_banned_64_of_a_48_bans_the_48():

@@ -318,3 +318,13 @@ def test_grace_that_a_queue_being_drained_would_give_late_bans_nobody():
     story.fails(400, now=400 + 2 * HOUR)
 
     assert bans(story.goes_by(400 + 2 * HOUR + 100)) == []
+
+
+def test_besieger_that_goes_on_is_banned_at_all_ports_as_any_guesser():
+    story = besieged()
+    early = story.bans([line(HOUR / 2 + second, source="192.0.9.9") for second in range(2)])
+    assert [(ban.detector, ban.ban.scope) for ban in early] == [("siege", Scope.LOGIN)]
+
+    later = story.bans([line(HOUR / 2 + second, source="192.0.9.9") for second in range(2, 6)])
+
+    assert [(ban.detector, ban.ban.scope) for ban in later] == [("guessing", Scope.ALL)]
