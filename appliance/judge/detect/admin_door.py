@@ -1,6 +1,7 @@
 """admin-door: failed logins at the admin console. Whoever gets in there owns every mailbox."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import NOTHING, Case, DetectorMode, Kind, Score
 from appliance.judge.reasons import reason
@@ -14,17 +15,14 @@ COUNTED = frozenset({Outcome.ADMIN_BAD_PASSWORD})
 class AdminDoor:
     """3 failures in 1 h."""
 
+    name: ClassVar[str] = "admin-door"
+    kind: ClassVar[Kind] = Kind.LOGIN
+    unit: ClassVar[str] = "failed admin logins"
+    term: ClassVar[float | None] = None
+
     mode: DetectorMode = DetectorMode.ENFORCE
     attempts: int = 3
     within: float = 3600.0
-
-    @property
-    def name(self) -> str:
-        return "admin-door"
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.LOGIN
 
     def scope(self, _case: Case) -> Scope:
         return Scope.ALL
@@ -32,14 +30,6 @@ class AdminDoor:
     @property
     def limit(self) -> int:
         return self.attempts
-
-    @property
-    def unit(self) -> str:
-        return "failed admin logins"
-
-    @property
-    def term(self) -> None:
-        return None
 
     def first_step(self, _case: Case) -> int:
         return 0

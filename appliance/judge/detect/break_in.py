@@ -1,6 +1,7 @@
 """break-in: a stranger gets in after failing. The password may be known to somebody else than its owner."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import DetectorMode, Login
 from appliance.judge.words import moment, span
@@ -10,14 +11,12 @@ from appliance.judge.words import moment, span
 class BreakIn:
     """At least 5 failures in 24 h before, or a besieged account, or a ban within 7 days."""
 
+    name: ClassVar[str] = "break-in"
+
     mode: DetectorMode = DetectorMode.ENFORCE
     failures: int = 5
     within: float = 86400.0
     banned_within: float = 7 * 86400.0
-
-    @property
-    def name(self) -> str:
-        return "break-in"
 
     def suspects(self, login: Login) -> str | None:
         """Why a login is under suspicion; None if it is not."""

@@ -1,6 +1,7 @@
 """campaign: far more strangers fail all over the site than at this hour on other days."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import DetectorMode
 from appliance.judge.site import Site
@@ -13,14 +14,12 @@ LASTS = 3600.0
 class Campaign:
     """More than mean + 4 sigma of the same hour in 14 days, and at least 50. Strangers then have 3 tries."""
 
+    name: ClassVar[str] = "campaign"
+
     mode: DetectorMode = DetectorMode.ENFORCE
     strangers: int = 50
     sigmas: float = 4.0
     points: int = 3
-
-    @property
-    def name(self) -> str:
-        return "campaign"
 
     def seen(self, site: Site, now: float) -> str | None:
         """What is unusual about this hour, in words; None if nothing is, or nobody knows what is usual."""

@@ -1,6 +1,7 @@
 """fuse: we ban at a rate that no site needs."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import DetectorMode
 
@@ -13,12 +14,10 @@ class FuseLimits:
     1,000 in 5 min, and of whoever ever logged in people are only told. Standing bans stand.
     """
 
+    name: ClassVar[str] = "fuse"
+
     mode: DetectorMode = DetectorMode.ENFORCE
     bans: int = 100
     within: float = 300.0
     per_sender: int = 1000
     quiet: float = 900.0
-
-    @property
-    def name(self) -> str:
-        return "fuse"

@@ -1,6 +1,7 @@
 """guessing: a source that fails too often."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import NOTHING, Case, DetectorMode, Kind, Score
 from appliance.judge.reasons import points_reason
@@ -16,19 +17,16 @@ lines name no account, shall not have its office banned, and whoever owns one ma
 class Guessing:
     """6 points in 30 min. Zimbra locks the account at 10 failures in 30 min; the source has to fall first."""
 
+    name: ClassVar[str] = "guessing"
+    kind: ClassVar[Kind] = Kind.LOGIN
+    unit: ClassVar[str] = "points"
+    term: ClassVar[float | None] = None
+
     mode: DetectorMode = DetectorMode.ENFORCE
     points: int = 6
     within: float = 1800.0
     in_campaign: int = 3
     """The limit for strangers while a campaign goes on; that detector's setting."""
-
-    @property
-    def name(self) -> str:
-        return "guessing"
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.LOGIN
 
     def scope(self, _case: Case) -> Scope:
         return Scope.ALL
@@ -36,14 +34,6 @@ class Guessing:
     @property
     def limit(self) -> int:
         return self.points
-
-    @property
-    def unit(self) -> str:
-        return "points"
-
-    @property
-    def term(self) -> None:
-        return None
 
     def first_step(self, _case: Case) -> int:
         return 0

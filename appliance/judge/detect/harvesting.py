@@ -1,6 +1,7 @@
 """harvesting: guesses recipients on port 25."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import NOTHING, Case, DetectorMode, Kind, Score
 from appliance.judge.reasons import reason
@@ -14,19 +15,16 @@ COUNTED = frozenset({Outcome.RECIPIENT_UNKNOWN, Outcome.RELAY_DENIED})
 class Harvesting:
     """15 unknown recipients in 10 min from a source of which no mail was accepted for 7 days. Closes port 25 only."""
 
+    name: ClassVar[str] = "harvesting"
+    kind: ClassVar[Kind] = Kind.ABUSE
+    unit: ClassVar[str] = "points"
+    term: ClassVar[float | None] = None
+
     mode: DetectorMode = DetectorMode.ENFORCE
     points: int = 15
     within: float = 600.0
     known_for: float = 7 * 86400.0
     """Seconds for which an accepted mail speaks for its source."""
-
-    @property
-    def name(self) -> str:
-        return "harvesting"
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.ABUSE
 
     def scope(self, _case: Case) -> Scope:
         return Scope.SMTP_IN
@@ -34,14 +32,6 @@ class Harvesting:
     @property
     def limit(self) -> int:
         return self.points
-
-    @property
-    def unit(self) -> str:
-        return "points"
-
-    @property
-    def term(self) -> None:
-        return None
 
     def first_step(self, _case: Case) -> int:
         return 1

@@ -1,6 +1,7 @@
 """ineffective: a banned source still reaches a mail host. There is a second way in, or a proxy in front of us."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import DetectorMode
 from appliance.judge.words import moment, shown
@@ -11,12 +12,10 @@ from appliance.model import AuthEvent, Ban
 class Ineffective:
     """An attempt dated more than 5 s after the source's ban began."""
 
+    name: ClassVar[str] = "ineffective"
+
     mode: DetectorMode = DetectorMode.ENFORCE
     after: float = 5.0
-
-    @property
-    def name(self) -> str:
-        return "ineffective"
 
     def shows(self, ban: Ban, time: float) -> bool:
         """Whether an attempt made at `time` should not have been possible."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.address import Net
 from appliance.judge.detector import DetectorMode
@@ -12,13 +13,11 @@ from appliance.judge.familiar import Seen, network_of
 class ManyPlaces:
     """More than 5 networks (/24, /48) in 6 h that the account was never seen in before."""
 
+    name: ClassVar[str] = "many-places"
+
     mode: DetectorMode = DetectorMode.ENFORCE
     networks: int = 5
     within: float = 6 * 3600.0
-
-    @property
-    def name(self) -> str:
-        return "many-places"
 
     def new_networks(self, seen: Iterable[Seen], now: float) -> set[Net]:
         """The networks in which an account appeared within the window, less those of its habit."""

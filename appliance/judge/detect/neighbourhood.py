@@ -1,6 +1,7 @@
 """neighbourhood: several banned hosts in one network."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.address import Net
 from appliance.judge.detector import DetectorMode
@@ -15,14 +16,12 @@ class Neighbourhood:
     Whoever has a /48 can take a new /64 for each try. So 4 times as many that failed without a ban are enough there.
     """
 
+    name: ClassVar[str] = "neighbourhood"
+
     mode: DetectorMode = DetectorMode.ENFORCE
     hosts: int = 4
     networks: int = 3
     within: float = 86400.0
-
-    @property
-    def name(self) -> str:
-        return "neighbourhood"
 
     @property
     def scope(self) -> Scope:

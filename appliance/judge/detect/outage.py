@@ -1,6 +1,7 @@
 """outage: the login service itself is broken, and everybody fails."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import DetectorMode
 from appliance.judge.site import Site
@@ -18,14 +19,12 @@ class Outage:
     attacker cannot bring about: the others go on logging in.
     """
 
+    name: ClassVar[str] = "outage"
+
     mode: DetectorMode = DetectorMode.ENFORCE
     sources: int = 20
     within: float = 300.0
     share: float = 0.1
-
-    @property
-    def name(self) -> str:
-        return "outage"
 
     def seen(self, site: Site, now: float) -> str | None:
         """What is broken, in words; None if all is well or nobody knows what is usual."""

@@ -1,6 +1,7 @@
 """outbound: an account suddenly sends much."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import DetectorMode
 
@@ -12,13 +13,11 @@ LEAST = 50
 class Outbound:
     """More than 200 recipients in 1 h, or 10 times the busiest hour of the last two weeks."""
 
+    name: ClassVar[str] = "outbound"
+
     mode: DetectorMode = DetectorMode.ENFORCE
     recipients: int = 200
     times: int = 10
-
-    @property
-    def name(self) -> str:
-        return "outbound"
 
     def exceeds(self, recipients: int, peak: int | None) -> str | None:
         """What is unusual, in words; None if nothing is."""

@@ -1,6 +1,7 @@
 """probing: talks to the login ports without logging in."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import NOTHING, Case, DetectorMode, Kind, Score
 from appliance.judge.reasons import reason
@@ -14,17 +15,14 @@ COUNTED = frozenset({Outcome.AUTH_INCOMPLETE, Outcome.PROTOCOL_ABUSE, Outcome.RE
 class Probing:
     """10 dropped AUTHs, pregreets, pipelined or foreign commands, refused relays in 10 min, by a stranger."""
 
+    name: ClassVar[str] = "probing"
+    kind: ClassVar[Kind] = Kind.ABUSE
+    unit: ClassVar[str] = "points"
+    term: ClassVar[float | None] = None
+
     mode: DetectorMode = DetectorMode.ENFORCE
     points: int = 10
     within: float = 600.0
-
-    @property
-    def name(self) -> str:
-        return "probing"
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.ABUSE
 
     def scope(self, _case: Case) -> Scope:
         return Scope.LOGIN
@@ -32,14 +30,6 @@ class Probing:
     @property
     def limit(self) -> int:
         return self.points
-
-    @property
-    def unit(self) -> str:
-        return "points"
-
-    @property
-    def term(self) -> None:
-        return None
 
     def first_step(self, _case: Case) -> int:
         return 0

@@ -1,6 +1,7 @@
 """siege: one account, many strangers. Each further stranger has one try."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.accounts import Account, Lockout
 from appliance.judge.detector import NOTHING, Case, DetectorMode, Kind, Score
@@ -27,6 +28,11 @@ class Siege:
     near the account's owner, in a /24 or /48 where the account logged in, is left to the other detectors.
     """
 
+    name: ClassVar[str] = "siege"
+    kind: ClassVar[Kind] = Kind.LOGIN
+    unit: ClassVar[str] = "failures at a besieged account"
+    term: ClassVar[float | None] = None
+
     mode: DetectorMode = DetectorMode.ENFORCE
     strangers: int = 5
     within: float = 3600.0
@@ -36,14 +42,6 @@ class Siege:
     quiet: float = 3600.0
     """Seconds without a stranger's failure after which the siege is over."""
 
-    @property
-    def name(self) -> str:
-        return "siege"
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.LOGIN
-
     def scope(self, case: Case) -> Scope:
         """Port 25 as well where it was tried over SMTP, for Postfix offers logins there too."""
         return Scope.ALL if any(each.protocol is Protocol.SMTP for each in case.attempts) else Scope.LOGIN
@@ -51,14 +49,6 @@ class Siege:
     @property
     def limit(self) -> int:
         return self.tries
-
-    @property
-    def unit(self) -> str:
-        return "failures at a besieged account"
-
-    @property
-    def term(self) -> None:
-        return None
 
     def first_step(self, case: Case) -> int:
         return 0 if case.is_inhabited else 1

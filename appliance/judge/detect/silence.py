@@ -1,6 +1,7 @@
 """silence: a sender of logs fell quiet, and with it we are blind."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import DetectorMode
 from appliance.judge.words import moment, shown, span
@@ -10,13 +11,11 @@ from appliance.judge.words import moment, shown, span
 class Silence:
     """No line for 5 min, where on all days of the last seven at least 20 came in each such 5 min."""
 
+    name: ClassVar[str] = "silence"
+
     mode: DetectorMode = DetectorMode.ENFORCE
     after: float = 300.0
     lines: int = 20
-
-    @property
-    def name(self) -> str:
-        return "silence"
 
     def explain(self, sender: str, program: str, last: float) -> str:
         what = f"no line of {shown(program)} from" if program else "no line from"

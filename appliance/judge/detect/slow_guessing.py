@@ -1,6 +1,7 @@
 """slow-guessing: a source that fails all day long and never once gets in."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import NOTHING, Case, DetectorMode, Kind, Score
 from appliance.judge.reasons import points_reason
@@ -12,17 +13,14 @@ from appliance.model import Outcome, Scope
 class SlowGuessing:
     """10 points in 24 h without a success ever. Whoever is that patient is kept out for 12 h at first."""
 
+    name: ClassVar[str] = "slow-guessing"
+    kind: ClassVar[Kind] = Kind.LOGIN
+    unit: ClassVar[str] = "points"
+    term: ClassVar[float | None] = None
+
     mode: DetectorMode = DetectorMode.ENFORCE
     points: int = 10
     within: float = 86400.0
-
-    @property
-    def name(self) -> str:
-        return "slow-guessing"
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.LOGIN
 
     def scope(self, _case: Case) -> Scope:
         return Scope.ALL
@@ -30,14 +28,6 @@ class SlowGuessing:
     @property
     def limit(self) -> int:
         return self.points
-
-    @property
-    def unit(self) -> str:
-        return "points"
-
-    @property
-    def term(self) -> None:
-        return None
 
     def first_step(self, _case: Case) -> int:
         return 2

@@ -1,6 +1,7 @@
 """spraying: one source that fails at many accounts."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import Case, DetectorMode, Kind, Score
 from appliance.judge.reasons import reason
@@ -15,18 +16,15 @@ class Spraying:
     before one gets in. Names that do not exist stay with the first rule, for a newcomer may try a few of his own.
     """
 
+    name: ClassVar[str] = "spraying"
+    kind: ClassVar[Kind] = Kind.LOGIN
+    unit: ClassVar[str] = "accounts"
+    term: ClassVar[float | None] = None
+
     mode: DetectorMode = DetectorMode.ENFORCE
     accounts: int = 5
     strangers: int = 3
     within: float = 3600.0
-
-    @property
-    def name(self) -> str:
-        return "spraying"
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.LOGIN
 
     def scope(self, _case: Case) -> Scope:
         return Scope.ALL
@@ -34,14 +32,6 @@ class Spraying:
     @property
     def limit(self) -> int:
         return self.accounts
-
-    @property
-    def unit(self) -> str:
-        return "accounts"
-
-    @property
-    def term(self) -> None:
-        return None
 
     def first_step(self, case: Case) -> int:
         return 3 if self.score(case).limit < self.accounts else 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import Case, DetectorMode, Subject
 from appliance.judge.words import shown, span
@@ -12,25 +13,17 @@ from appliance.model import Severity
 class StaleDevice:
     """30 failures in 1 h of a source at an account that it is familiar for."""
 
+    name: ClassVar[str] = "stale-device"
+    severity: ClassVar[Severity] = Severity.NOTICE
+    tally_limit: ClassVar[int] = 1
+
     mode: DetectorMode = DetectorMode.ENFORCE
     failures: int = 30
     within: float = 3600.0
 
     @property
-    def name(self) -> str:
-        return "stale-device"
-
-    @property
-    def severity(self) -> Severity:
-        return Severity.NOTICE
-
-    @property
     def limit(self) -> int:
         return self.failures
-
-    @property
-    def tally_limit(self) -> int:
-        return 1
 
     def subjects(self, case: Case) -> Iterator[Subject]:
         if not case.is_familiar or len(case.attempts) < self.failures:

@@ -1,6 +1,7 @@
 """trap: a login name that nobody uses, so that whoever tries it is a guesser."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import NOTHING, Case, DetectorMode, Kind, Score
 from appliance.judge.words import moment, shown
@@ -11,33 +12,19 @@ from appliance.model import Scope
 class Trap:
     """One failure at a listed name: 24 h. The list is the operator's; empty by default."""
 
+    name: ClassVar[str] = "trap"
+    kind: ClassVar[Kind] = Kind.LOGIN
+    limit: ClassVar[int] = 1
+    unit: ClassVar[str] = "failures at a trap"
+    within: ClassVar[float] = 1800.0
+
     mode: DetectorMode = DetectorMode.ENFORCE
     accounts: tuple[str, ...] = ()
     """In lower case; `info` stands for `info@` any domain."""
     term: float = 86400.0
 
-    @property
-    def name(self) -> str:
-        return "trap"
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.LOGIN
-
     def scope(self, _case: Case) -> Scope:
         return Scope.ALL
-
-    @property
-    def limit(self) -> int:
-        return 1
-
-    @property
-    def unit(self) -> str:
-        return "failures at a trap"
-
-    @property
-    def within(self) -> float:
-        return 1800.0
 
     def first_step(self, _case: Case) -> int:
         return 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from appliance.judge.detector import Case, DetectorMode, Subject
 from appliance.judge.words import shown, span
@@ -14,20 +15,15 @@ SITE = "site"
 class Zmauditswatch:
     """Limits of `zmauditswatchctl` (zm-core-utils). Attempts are counted, not points, on any evidence."""
 
+    name: ClassVar[str] = "zmauditswatch"
+    severity: ClassVar[Severity] = Severity.NOTICE
+
     mode: DetectorMode = DetectorMode.ENFORCE
     source_and_account: int = 10
     account: int = 10
     source: int = 20
     total: int = 100
     within: float = 60.0
-
-    @property
-    def name(self) -> str:
-        return "zmauditswatch"
-
-    @property
-    def severity(self) -> Severity:
-        return Severity.NOTICE
 
     @property
     def limit(self) -> int:
