@@ -164,6 +164,7 @@ class Desk:
             "never_banned": against,
             "logins": [told_login(seen) for seen in logins],
             "probation": iso(probation) if probation else None,
+            "doubt": None if standing else self._gate.judge.doubts(net, now),
             "is_office": self._gate.judge.is_office(source_of(net), now),
             "bans": [told_past(past) for past in bans],
             "counts": [told_count(count) for count in known.counts],

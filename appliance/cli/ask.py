@@ -203,6 +203,8 @@ def _print_logins(told: dict[str, Any]) -> None:
         print_fact("office", "several people log in from there, so it is told of rather than banned")
     elif told["counts"] and not told["logins"]:
         print_fact("logs in", "nobody: in 30 days no login came from there")
+    if told["doubt"]:
+        print_fact("in doubt", told["doubt"], "yellow")
     if told["probation"]:
         print_fact("probation", f"one more failed login may ban it again, until {moment(told['probation'])}")
 

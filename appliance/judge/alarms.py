@@ -1,16 +1,25 @@
 """What people are told beside the bans: who broke in, who sends too much, what broke, who fell quiet."""
 
+from collections.abc import Sequence
+
 from appliance.address import Net
 from appliance.judge.detector import Case, DetectorMode, Login
 from appliance.judge.familiar import network_of
 from appliance.judge.memory import DAY, Memory
-from appliance.judge.words import moment, shown, span
+from appliance.judge.words import listed, moment, shown, span
 from appliance.model import AuthEvent, Ban, Noticed, Outcome, Protocol, Severity, Verdict
 
 AGAIN = 3600.0
 """Seconds before the same thing is told again while it lasts."""
 BREAK_IN = "break-in"
 ADMIN_DOOR = "admin-door"
+
+MEANS = {
+    "outage": "the login service seems to be broken; bans of sources that ever logged in are held",
+    "campaign": "far more strangers than usual fail; they have fewer tries",
+    "fuse": "we ban at a rate that no site needs; a ban needs packet proof",
+}
+"""What a condition means; the time beside it is when it was last seen, of the fuse when it blew."""
 
 
 class Alarms:
@@ -112,6 +121,17 @@ class Alarms:
             return []
         what = f"lines of {shown(program)} come" if program else "lines come"
         return [Noticed(watch.name, shown(f"{sender} {program}".rstrip()), f"{what} from {shown(sender)} again")]
+
+    def conditions(self, besieged: Sequence[str], now: float) -> dict[str, str]:
+        """What is not as on other days, by the detector that says so."""
+        memory = self._memory
+        since = {
+            "outage": memory.outage_seen if memory.in_outage(now) else None,
+            "campaign": memory.campaign_seen if memory.in_campaign(now) else None,
+            "fuse": memory.fuse.blown_since,
+        }
+        told = {name: f"{MEANS[name]} ({moment(time)})" for name, time in since.items() if time is not None}
+        return told | {"siege": f"strangers besiege {listed(besieged)}"} if besieged else told
 
     def _campaign(self, now: float) -> list[Verdict]:
         memory, watch = self._memory, self._memory.policy.watches.campaign

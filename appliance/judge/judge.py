@@ -18,7 +18,7 @@ from appliance.judge.policy import ABUSES, POINTS, WIDEST, Policy
 from appliance.judge.sendings import OURS
 from appliance.judge.sentencing import Sentencing
 from appliance.judge.sources import Sources
-from appliance.judge.words import listed, moment, shown, span
+from appliance.judge.words import shown, span
 from appliance.model import (
     AuthEvent,
     Ban,
@@ -273,6 +273,18 @@ class Judge:
         """Whether several people log in from a source, so that detections there tell and do not ban."""
         return self._memory.is_office(source_of(source), now)
 
+    def doubts(self, net: Net, now: float) -> str | None:
+        """Why an address is not banned although a detector would ask for it: its lines could be forged."""
+        source = source_of(net)
+        attempts = self._memory.logins.known(source.packed)
+        if not attempts:
+            return None
+        latest = attempts[-1]
+        account = None if latest.account is None else self._memory.accounts.known(latest.account)
+        case = self._counting.case(source, account, attempts, now, latest.outcome)
+        case.attempts = self._counting.held_against(case, source)
+        return self._sentencing.doubts(case, source)
+
     def budget(self, account: str, now: float) -> Budget | None:
         """How near an account is to being locked by Zimbra, and by whose doing; None if nobody failed at it."""
         found = self._memory.accounts.known(account[:ACCOUNT_LENGTH].lower())
@@ -287,17 +299,7 @@ class Judge:
 
     def conditions(self, now: float) -> dict[str, str]:
         """What is not as on other days, by the detector that says so."""
-        memory = self._memory
-        besieged = self.besieged(now)
-        since = {
-            "outage": memory.outage_seen if memory.in_outage(now) else None,
-            "campaign": memory.campaign_seen if memory.in_campaign(now) else None,
-            "fuse": memory.fuse.blown_since,
-        }
-        told = {name: f"{WORDS[name]} ({moment(time)})" for name, time in since.items() if time is not None}
-        if besieged:
-            told["siege"] = f"strangers besiege {listed(besieged)}"
-        return told
+        return self._alarms.conditions(self.besieged(now), now)
 
     # What operators do
 
@@ -382,12 +384,5 @@ class Judge:
             self._memory.bans.end(ban.net)
         return spared
 
-
-WORDS = {
-    "outage": "the login service seems to be broken; bans of sources that ever logged in are held",
-    "campaign": "far more strangers than usual fail; they have fewer tries",
-    "fuse": "we ban at a rate that no site needs; a ban needs packet proof",
-}
-"""What a condition means; the time beside it is when it was last seen, of the fuse when it blew."""
 
 _HOME = "an account that logs in from here: its own failures are never held against a source"

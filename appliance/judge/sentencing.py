@@ -281,6 +281,14 @@ class Sentencing:
         )
         return self._carry_out(case, source, detector, sender, reason)
 
+    def doubts(self, case: Case, source: Net) -> str | None:
+        """Why a source is not banned although a detector would ask for it; None if there is no such reason."""
+        for detector in self._asked_about[Kind.LOGIN]:
+            score = detector.score(case)
+            if score.counting(proved=case.proved) < score.limit <= score.whole:
+                return self._doubt(case, source, detector, score).reason
+        return f"the fuse is blown, so a ban {UNPROVED}" if source.packed in self._memory.awaited else None
+
     def _doubt(self, case: Case, source: Net, detector: Detector, score: Score) -> Watched:
         """A detector would ask for a ban if it believed forgeable lines, which takes proof of their source.
 

@@ -231,3 +231,15 @@ def test_whoever_ever_logged_in_is_not_banned_by_forged_lines_though_it_is_prove
     assert not any(isinstance(verdict, Banned) for verdict in told)
     assert not any(isinstance(verdict, Watched) and verdict.asks_proof for verdict in told)
     assert "it logged in before" in told[-1].reason
+
+
+def test_help_desk_is_told_what_a_ban_waits_for():
+    story = guesser()
+    assert story.judge.doubts(address(SOURCE), story.now) is None
+    story.fails(2, account="user2@example.com", **UNKNOWN)
+
+    assert story.judge.doubts(address(SOURCE), story.now) == WAITS.reason
+    assert story.judge.doubts(address("203.0.113.77"), story.now) is None
+
+    story.proves(SOURCE)
+    assert story.judge.doubts(address(SOURCE), story.now) is None
