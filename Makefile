@@ -28,7 +28,7 @@ check: setup       ## under a minute: style, types, unit tests, rule samples
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -m "not daemon and not kernel and not e2e" $(ARGS)
+	$(BIN)/pytest -q -m "not daemon and not kernel and not e2e and not slow" $(ARGS)
 	$(BIN)/zward check
 
 bench: setup       ## figures of this machine; as root also those that need the kernel

@@ -93,8 +93,8 @@ async def world(path: Path, policy: Policy | None = None) -> AsyncIterator[World
         await store.close()
 
 
-def failures(number: int, source: str = SOURCE) -> list[bytes]:
-    return [audit_failure(source, time.time()) for _ in range(number)]
+def failures(number: int, source: str = SOURCE, account: str = "ana@example.com") -> list[bytes]:
+    return [audit_failure(source, time.time(), account) for _ in range(number)]
 
 
 @pytest.mark.asyncio
@@ -191,8 +191,8 @@ async def test_where_the_gateway_sees_no_traffic_nobody_is_asked(tmp_path):
 @pytest.mark.asyncio
 async def test_bans_decided_together_go_together(tmp_path):
     async with world(tmp_path) as here:
-        # fewer than trip the fuse, and no two of one network
-        frames = [frame for number in range(90) for frame in failures(6, f"198.18.{number}.9")]
+        # fewer than trip the fuse, no two of one network, and no two at one account
+        frames = [frame for number in range(90) for frame in failures(6, f"198.18.{number}.9", f"{number}@example.com")]
         here.receive(*frames)
 
         await here.until(lambda: _has(here, 90))

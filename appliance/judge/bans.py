@@ -99,7 +99,10 @@ class Bans:
         step = min(max(first, self._next_rung(net, now, ladder)), len(ladder.steps) - 1)
         if seconds is None:
             seconds = ladder.steps[step] * (1 + ladder.jitter * self._chance(net, step))
-        ban = Ban(net, now, now + seconds, detector, reason, step, scope)
+        until = now + seconds
+        if scope is Scope.ALL:  # what closes the login ports for longer is widened, not repeated
+            until = max([until, *(other.until for other in self._bans.get(net, ()) if other.scope is Scope.LOGIN)])
+        ban = Ban(net, now, until, detector, reason, step, scope)
         self.add(ban)
         self.remember(ban)
         return ban
@@ -112,7 +115,8 @@ class Bans:
         standing = self._bans.get(ban.net, ())
         if any(other.until >= ban.until and other.scope in (ban.scope, Scope.ALL) for other in standing):
             return
-        self._keep(ban.net, (*(other for other in standing if other.scope is not ban.scope), ban))
+        beside = (other for other in standing if other.scope is not ban.scope and not _is_within(other, ban))
+        self._keep(ban.net, (*beside, ban))
         heappush(self._ends, (ban.until, ban.net))
 
     def remember(self, ban: Ban) -> None:
@@ -129,6 +133,11 @@ class Bans:
         if len(self._rungs) > self._remembered:
             self._rungs.popitem(last=False)
             self.forgotten += 1
+
+    def has(self, net: Net, now: float) -> bool:
+        """Whether exactly this network is banned, in any scope."""
+        self._expire(now)
+        return net in self._bans
 
     def last(self, net: Net) -> Ban | None:
         """The last ban of a network that the ladder remembers, in force or ended; no operator's."""
@@ -191,3 +200,8 @@ class Bans:
             _until, net = heappop(self._ends)
             if net in self._bans:
                 self._keep(net, tuple(ban for ban in self._bans[net] if ban.until > now))
+
+
+def _is_within(narrow: Ban, wide: Ban) -> bool:
+    """Whether a ban of the login ports closes nothing that the other one does not."""
+    return wide.scope is Scope.ALL and narrow.scope is Scope.LOGIN and narrow.until <= wide.until

@@ -157,7 +157,8 @@ class Sentencing:
 
     def _carry_out(self, case: Case, source: Net, detector: Detector, sender: str, reason: str = "") -> list[Verdict]:
         """Ban a source, for what the detector says or another reason, unless a blown fuse stands against that."""
-        told = self._ask_the_fuse(case.now)
+        is_wider = self._memory.book.has(source, case.now)  # a wider ban of the same source is no further one
+        told = [] if is_wider else self._ask_the_fuse(case.now)
         sender = sender or self._memory.awaited.pop(source.packed, "")
         if self._is_blown():
             against = self._held(case, source, detector, sender)

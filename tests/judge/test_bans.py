@@ -87,13 +87,26 @@ def test_a_ban_of_some_ports_is_not_needed_beside_a_longer_one_of_all_and_stands
     assert bans.covering(SOURCE, 150.0, Scope.SMTP_IN) is None
 
 
-def test_a_ban_of_every_port_takes_none_away_that_it_outlives():
+def test_a_ban_of_every_port_takes_the_place_of_one_of_the_login_ports_that_it_outlives():
     bans = Bans(b"seed")
     bans.add(ban(until=50.0, scope=Scope.LOGIN))
+    bans.add(ban(until=60.0, scope=Scope.SMTP_IN))
     bans.add(ban(until=100.0))
 
-    assert bans.in_force(0.0) == [ban(until=50.0, scope=Scope.LOGIN), ban(until=100.0)]
-    assert bans.in_force(50.0) == [ban(until=100.0)]
+    assert bans.in_force(0.0) == [ban(until=60.0, scope=Scope.SMTP_IN), ban(until=100.0)]
+    assert len(bans) == 2
+
+
+def test_a_ban_of_the_login_ports_is_widened_for_all_of_its_time():
+    bans = Bans(b"seed")
+    narrow = bans.open(SOURCE, "siege", "", 0.0, 1, LADDER, Scope.LOGIN)
+
+    wide = bans.open(SOURCE, "guessing", "", 10.0, 0, LADDER, seconds=60.0)
+
+    assert wide.until == narrow.until
+    assert bans.in_force(20.0) == [wide]
+    assert bans.has(SOURCE, 20.0)
+    assert not bans.has(SOURCE, wide.until)
 
 
 def test_to_end_a_network_ends_every_scope_of_it_and_of_no_other_and_may_be_done_twice():
@@ -183,7 +196,7 @@ def test_the_ladder_is_one_for_all_scopes_of_a_network():
     ]
 
     assert steps == [0, 1, 2]
-    assert {each.scope: each.step for each in bans.in_force(2.0)} == {Scope.SMTP_IN: 0, Scope.LOGIN: 1, Scope.ALL: 2}
+    assert {each.scope: each.step for each in bans.in_force(2.0)} == {Scope.SMTP_IN: 0, Scope.ALL: 2}
 
 
 def test_who_harvested_and_then_guesses_is_kept_out_of_both_by_bans_of_their_own():

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 
 import pytest
 from bench.stories.__main__ import PAGE, Job, _asked, do, gather, jobs_of, main, script_of
@@ -23,8 +24,12 @@ needs_fail2ban = pytest.mark.skipif(why_not() is not None, reason=str(why_not())
 
 
 @pytest.fixture(autouse=True)
-def _no_log() -> None:
-    logging.getLogger("appliance").setLevel(logging.CRITICAL)
+def _no_log() -> Iterator[None]:
+    log = logging.getLogger("appliance")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    yield
+    log.setLevel(level)
 
 
 def job(story: str, policy: str = "zward", **settings: float) -> Job:
