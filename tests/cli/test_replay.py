@@ -130,6 +130,7 @@ def test_json_and_page_go_together(config, log, tmp_path):
     assert (tmp_path / "report.html").stat().st_size > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [(), ("--json",)], ids=["text", "json"])
 def test_the_same_lines_give_the_same_bytes_in_every_process(config, log, arguments, tmp_path):
     told = []

@@ -3,6 +3,7 @@ comes, and packets prove it."""
 
 from dataclasses import replace
 
+import pytest
 from story import ANA, ENFORCE, SOURCE, START, Story, address, bans, line, nets, notices, stranger
 
 from appliance.judge.detect.fuse import FuseLimits
@@ -81,6 +82,7 @@ def test_five_hundred_bots_that_really_attack_are_all_banned():
     assert {address(stranger(number)) for number in range(500)} <= {ban.source for ban in bans(told)}
 
 
+@pytest.mark.slow
 def test_one_sender_that_forges_a_hundred_thousand_sources_has_a_hundred_of_them_banned_and_no_more():
     ours, allowed, home = "198.18.7.7", "198.18.8.8", "198.18.9.9"
     policy = replace(TRAPPED, allowlist=nets(allowed), never_ban={Ours.ZIMBRA: nets(ours)})

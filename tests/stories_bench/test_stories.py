@@ -14,6 +14,8 @@ from bench.stories.script import Who
 from bench.stories.stories import BY_NAME
 from bench.stories.zimbra import Lockout
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("one-address", "traveller", "compromised-account")
 """Stories that take a second under all policies."""
 
