@@ -49,8 +49,10 @@ async def disk(tmp_path):
     """What builds runs of zward, one after the other, on one disk."""
     path = tmp_path / "zward.db"
     store = await Store.open(path, START, 1 << 30)
-    yield lambda: Running(store, path)
-    await store.close()
+    try:
+        yield lambda: Running(store, path)
+    finally:  # or its threads keep a failed run of the tests from ending
+        await store.close()
 
 
 async def on_the_brink(start, *, keeps=True):
