@@ -114,6 +114,11 @@ def source_of(address: Net) -> Net:
     return address if len(address.packed) == 4 else address.widened(SOURCE_PREFIX[6])
 
 
+def source_at(packed: bytes) -> Net:
+    """The source whose packed address this is: `source_of(…).packed` the other way round."""
+    return Net(packed, SOURCE_PREFIX[4 if len(packed) == 4 else 6])
+
+
 class NetSet:
     """A fixed collection of networks that answers quickly which of them hold an address.
 

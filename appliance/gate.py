@@ -179,7 +179,7 @@ class Gate:
         self._count_block()
 
     async def _follow_time(self) -> None:
-        """Have the judge see what time alone leads to, and fence besieged accounts, until cancelled."""
+        """Have the judge see what time alone leads to, until cancelled."""
         while True:
             await asyncio.sleep(TICK)
             now = self._clock()

@@ -6,6 +6,7 @@ and do nothing else. Whoever can write it is root or the receiver itself.
 
 import gc
 import pickle
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -39,7 +40,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 
 _DAMAGE = (
     *(pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, TypeError),
-    ValueError,
+    *(ValueError, struct.error),
 )
 """What reading bytes that nobody wrote so may raise (documented of `pickle.loads`)."""
 
@@ -57,20 +58,13 @@ def write(tables: dict[str, object], file: BinaryIO) -> None:
 
 def read(file: BinaryIO) -> dict[str, object]:
     """The tables that were written. Raises UnknownLayoutError or OSError."""
-    if file.read(len(MARK) + len(layout())) != MARK + layout():
+    mark = MARK + layout()
+    if file.read(len(mark)) != mark:
         raise UnknownLayoutError("written by another version, or no such file")
     try:
         with _without_collections():
             tables = _Reader(file).load()
-    except (
-        pickle.UnpicklingError,
-        ArithmeticError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ) as fault:
+    except _DAMAGE as fault:
         raise UnknownLayoutError(f"damaged: {fault}") from fault
     if not isinstance(tables, dict):
         raise UnknownLayoutError("damaged: no tables in it")

@@ -9,6 +9,7 @@ import logging
 
 from appliance.firewall.backend import Place
 from appliance.gate import Gate
+from appliance.judge.bans import KERNEL
 from appliance.model import Ban
 from appliance.store.store import Store
 
@@ -42,4 +43,4 @@ async def take_up_bans(gate: Gate, store: Store, now: float) -> None:
 
 def _orphan(place: Place, seconds: float, now: float) -> Ban:
     """A ban that stands in the kernel alone: a kill came between the kernel and the store."""
-    return Ban(place.net, now, now + min(seconds, HISTORY), "kernel", LOST_RECORD, scope=place.scope)
+    return Ban(place.net, now, now + min(seconds, HISTORY), KERNEL, LOST_RECORD, scope=place.scope)

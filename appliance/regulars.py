@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from appliance.address import SOURCE_PREFIX, Net, source_of
-from appliance.judge.bans import OPERATOR
+from appliance.judge.bans import KERNEL, OPERATOR
 from appliance.judge.familiar import Seen
 from appliance.judge.judge import Judge
-from appliance.judge.sentencing import LOST_RECORD
 from appliance.moments import iso
 from appliance.store.store import PastBan
 
@@ -31,7 +30,7 @@ def probation_end(judge: Judge, net: Net, bans: Iterable[PastBan], now: float) -
         return None
     over = [past.ban for past in bans if past.ban.net == source and past.lift is None and past.ban.until <= now]
     last = max(over, key=lambda ban: ban.until, default=None)
-    if last is None or last.detector in (OPERATOR, LOST_RECORD):
+    if last is None or last.detector in (OPERATOR, KERNEL):
         return None
     end = last.until + judge.policy.ladder.probation
     return end if now < end else None

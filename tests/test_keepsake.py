@@ -104,3 +104,14 @@ def test_file_that_would_run_something_else_is_refused(capsys):
     with pytest.raises(UnknownLayoutError, match=r"builtins\.print has no place in it"):
         read(file)
     assert capsys.readouterr().out == ""
+
+
+def test_packed_source_that_was_cut_short_is_refused():
+    judge = Judge(ENFORCE, SEED)
+    judge.saved()["logins"]._shelves._quiet._young.buckets[0] = b"\x04"
+    file = io.BytesIO()
+    write(judge.saved(), file)
+    file.seek(0)
+
+    with pytest.raises(UnknownLayoutError, match="damaged"):
+        read(file)

@@ -11,6 +11,8 @@ from appliance.model import Ban, Scope
 
 OPERATOR = "operator"
 """Who asked for a ban made by hand. Such bans have no part in the ladder."""
+KERNEL = "kernel"
+"""Who asked for a ban of which the kernel alone knew: nobody can say any more. Nor does it bring probation."""
 REMEMBERED = 262_144
 """Networks whose earlier bans are remembered for the ladder; the longest unbanned gives way."""
 

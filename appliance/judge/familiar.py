@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from appliance.address import SOURCE_PREFIX, Net
+from appliance.address import Net, source_at
 
 KEPT = 30 * 86400.0
 """Seconds since the last login after which a source is a stranger again."""
@@ -103,7 +103,7 @@ class Familiar:
             found.update((packed, None) for packed, times in places.items() if times.last > now - KEPT)
             if len(found) >= most:
                 break
-        return [_net(packed) for packed in list(found)[:most]]
+        return [source_at(packed) for packed in list(found)[:most]]
 
     def is_near(self, source: Net, account: str, now: float) -> bool:
         """Whether an account logged in from the /24 or /48 around a source: a phone whose address changes."""
@@ -112,7 +112,7 @@ class Familiar:
             return False
         around = network_of(source)
         return any(
-            len(packed) == len(source.packed) and around.covers(_net(packed)) and each.last > now - KEPT
+            len(packed) == len(source.packed) and around.covers(source_at(packed)) and each.last > now - KEPT
             for packed, each in times.items()
         )
 
@@ -127,7 +127,7 @@ class Familiar:
         for seen in gone:
             self._drop(seen.source.packed, seen.account)
         if gone:
-            left = {network_of(_net(packed)).packed for packed in self._sources}
+            left = {network_of(source_at(packed)).packed for packed in self._sources}
             for network in {network_of(seen.source).packed for seen in gone} - left:
                 self._networks.pop(network, None)
         return gone
@@ -168,7 +168,7 @@ class Familiar:
         return times
 
     def _note_network(self, packed: bytes, last: float) -> None:
-        network = network_of(_net(packed)).packed
+        network = network_of(source_at(packed)).packed
         if last > self._networks.get(network, 0.0):
             self._networks[network] = last
             self._networks.move_to_end(network)
@@ -206,9 +206,5 @@ def network_of(source: Net) -> Net:
     return source.widened(NEIGHBOURHOOD[source.family])
 
 
-def _net(packed: bytes) -> Net:
-    return Net(packed, SOURCE_PREFIX[4 if len(packed) == 4 else 6])
-
-
 def _seen(packed: bytes, account: str, times: _Times) -> Seen:
-    return Seen(_net(packed), account, times.first, times.last)
+    return Seen(source_at(packed), account, times.first, times.last)

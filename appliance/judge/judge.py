@@ -10,14 +10,13 @@ from appliance.judge.accounts import Account, Budget
 from appliance.judge.alarms import Alarms
 from appliance.judge.bans import OPERATOR, Bans
 from appliance.judge.counting import Counting
-from appliance.judge.detector import Kind, Login
+from appliance.judge.detector import Case, Kind, Login
 from appliance.judge.doors import door_of
 from appliance.judge.familiar import Familiar
 from appliance.judge.memory import DAY, Grace, Memory
 from appliance.judge.policy import ABUSES, POINTS, WIDEST, Policy
 from appliance.judge.sendings import OURS
 from appliance.judge.sentencing import Sentencing
-from appliance.judge.sources import Sources
 from appliance.judge.words import shown, span
 from appliance.model import (
     AuthEvent,
@@ -100,8 +99,8 @@ class Judge:
         verdicts: list[Verdict] = []
         for source in map(source_of, sources):
             memory.proofs.add(source.packed, now)
-            for kind, table in ((Kind.LOGIN, memory.logins), (Kind.ABUSE, memory.abuses)):
-                verdicts += self._weigh_anew(source, kind, table, now)
+            for kind in Kind:
+                verdicts += self._weigh_anew(source, kind, now)
         return verdicts
 
     def is_proved(self, net: Net, now: float) -> bool:
@@ -161,18 +160,23 @@ class Judge:
         self._sentencing.look_around(case, account)
         return self._sentencing.after_grace(case, source, given.sender)
 
-    def _weigh_anew(self, source: Net, kind: Kind, table: Sources, now: float) -> list[Verdict]:
-        attempts = table.known(source.packed)
-        if not attempts:
+    def _weigh_anew(self, source: Net, kind: Kind, now: float) -> list[Verdict]:
+        case = self._latest(source, kind, now)
+        if case is None or self._sentencing.standing(source, Scope.LOGIN, now):
             return []
+        case.delivers = kind is Kind.ABUSE and self._delivers(source, now)
+        return self._sentencing.weigh(case, source, kind, "")
+
+    def _latest(self, source: Net, kind: Kind, now: float) -> Case | None:
+        """What bears on a source now, as of its latest failure; None if it has none."""
+        attempts = self._memory.failures(kind).known(source.packed)
+        if not attempts:
+            return None
         latest = attempts[-1]
         account = None if latest.account is None else self._memory.accounts.known(latest.account)
         case = self._counting.case(source, account, attempts, now, latest.outcome)
-        if self._sentencing.standing(source, Scope.LOGIN, now):
-            return []
         case.attempts = self._counting.held_against(case, source)
-        case.delivers = kind is Kind.ABUSE and self._delivers(source, now)
-        return self._sentencing.weigh(case, source, kind, "")
+        return case
 
     def _delivers(self, source: Net, now: float) -> bool:
         return bool(self._memory.policy.relays.touching(source)) or self._memory.mailers.knows(source, now)
@@ -276,14 +280,8 @@ class Judge:
     def doubts(self, net: Net, now: float) -> str | None:
         """Why an address is not banned although a detector would ask for it: its lines could be forged."""
         source = source_of(net)
-        attempts = self._memory.logins.known(source.packed)
-        if not attempts:
-            return None
-        latest = attempts[-1]
-        account = None if latest.account is None else self._memory.accounts.known(latest.account)
-        case = self._counting.case(source, account, attempts, now, latest.outcome)
-        case.attempts = self._counting.held_against(case, source)
-        return self._sentencing.doubts(case, source)
+        case = self._latest(source, Kind.LOGIN, now)
+        return None if case is None else self._sentencing.doubts(case, source)
 
     def budget(self, account: str, now: float) -> Budget | None:
         """How near an account is to being locked by Zimbra, and by whose doing; None if nobody failed at it."""

@@ -9,7 +9,7 @@ from appliance.judge.accounts import Accounts
 from appliance.judge.attempts import Attempts
 from appliance.judge.bans import Bans
 from appliance.judge.detect.campaign import LASTS
-from appliance.judge.detector import DetectorMode
+from appliance.judge.detector import DetectorMode, Kind
 from appliance.judge.familiar import Familiar
 from appliance.judge.fuse import Fuse
 from appliance.judge.heard import Heard
@@ -122,6 +122,10 @@ class Memory:
         self.attempts = 0
         """Failed logins of sources so far, each once however many lines told of it."""
         self.seed = seed
+
+    def failures(self, kind: Kind) -> Sources:
+        """The table of one kind of failures."""
+        return self.logins if kind is Kind.LOGIN else self.abuses
 
     @property
     def book(self) -> Bans:

@@ -1,23 +1,20 @@
 """From a case to verdicts: every detector is asked, then everything that may stand against a ban."""
 
-from appliance.address import Net
+from appliance.address import Net, source_at
 from appliance.judge.accounts import Account
-from appliance.judge.bans import OPERATOR
+from appliance.judge.bans import KERNEL, OPERATOR
 from appliance.judge.detect.siege import Siege
 from appliance.judge.detector import NOTHING, Case, Detector, DetectorMode, Kind, Score
 from appliance.judge.familiar import network_of
 from appliance.judge.memory import AWAITED, DAY, DETECTIONS, ON_GRACE, Grace, Memory
 from appliance.judge.policy import Office
 from appliance.judge.reasons import BLIND, HASTE, KNOWN, OFFICE, OUTAGE, UNPROVED, doubt, tried
-from appliance.judge.sources import Sources
 from appliance.judge.windows import points_within
 from appliance.judge.words import moment, progress, shown, span
 from appliance.model import Ban, Banned, Mode, Noticed, Scope, Severity, Spared, Verdict, Watched
 
 EXPLAINED = 3600.0
 """Seconds before it is explained again why a spared source would be banned."""
-LOST_RECORD = "kernel"
-"""Who asked for a ban of which the kernel alone knew: nobody can say any more."""
 
 
 class Sentencing:
@@ -64,7 +61,7 @@ class Sentencing:
                 doubted = detector, counted
             if nearest is None or (2 * score >= limit and score * least > most * limit):
                 nearest, most, least = detector, score, limit
-        self._shelf(kind).mark(source.packed, close=2 * most >= least)
+        self._memory.failures(kind).mark(source.packed, close=2 * most >= least)
         verdicts = self._sentence(case, source, asking, sender) if asking else []
         if not asking and kind is Kind.LOGIN and not narrow:
             verdicts = self._on_probation(case, source, sender)
@@ -84,7 +81,7 @@ class Sentencing:
         grace, due = self._memory.grace, []
         while grace and next(iter(grace.values())).until <= now:
             packed, given = grace.popitem(last=False)
-            due.append((Net(packed, 32 if len(packed) == 4 else 64), given))
+            due.append((source_at(packed), given))
         return due
 
     def after_grace(self, case: Case, source: Net, sender: str) -> list[Verdict]:
@@ -263,7 +260,7 @@ class Sentencing:
         """A stranger that fails again soon after its ban: it needs no second row of tries."""
         memory, now = self._memory, case.now
         last = memory.book.last(source)
-        if last is None or case.succeeded or last.detector in (OPERATOR, LOST_RECORD):
+        if last is None or case.succeeded or last.detector in (OPERATOR, KERNEL):
             return []
         since = now - last.until
         if not 0 <= since < memory.policy.ladder.probation:
@@ -339,9 +336,6 @@ class Sentencing:
         until = case.now + steps[min(detector.first_step(case), len(steps) - 1)]
         told.tell(detector.name, str(source), until)
         return Watched(source, detector.name, f"would be banned: {detector.explain(case)}", would_ban=True)
-
-    def _shelf(self, kind: Kind) -> Sources:
-        return self._memory.logins if kind is Kind.LOGIN else self._memory.abuses
 
 
 def _nobody(asked: list[Detector]) -> str:

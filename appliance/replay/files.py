@@ -15,7 +15,7 @@ import stat
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,7 +74,7 @@ class LogFile:
         """Its name without what packing and rotating added: `audit.log` of `audit.log.2024-05-06.gz`."""
         return "" if self.path is None else stem_of(self.path.name)
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Generator[bytes, None, None]:
         """Its bytes, unpacked. Raises Unusable where nothing can be read; a file cut short ends with a fault."""
         with contextlib.ExitStack() as opened:
             raw = self._opened(opened)

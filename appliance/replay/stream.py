@@ -120,7 +120,7 @@ class Stream:
         if not self.file.comes_once:
             chunks = self.file.chunks()
             head = next(chunks, b"")
-            chunks.close()  # type: ignore[attr-defined]  # a generator
+            chunks.close()
             self.file.read = 0
             if not head:
                 return
