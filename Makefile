@@ -7,10 +7,10 @@ BIN    := .venv/bin
 READY  := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench stories fmt clean
+.PHONY: help setup run demo test check bench stories dashboards previews fmt clean
 
 help:              ## what can be made
-	@sed -n 's/^\([a-z]*\): *[^#]*## /\1#/p' $(firstword $(MAKEFILE_LIST)) | awk -F'#' '{printf "  make %-7s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z]*\): *[^#]*## /\1#/p' $(firstword $(MAKEFILE_LIST)) | awk -F'#' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(READY)    ## .venv with exactly what uv.lock names
 $(READY): uv.lock pyproject.toml
@@ -19,6 +19,10 @@ $(READY): uv.lock pyproject.toml
 run: setup         ## start zward; as root it enforces, else it observes
 	@.ci/packages run
 	$(BIN)/zward run $(ARGS)
+
+demo: setup        ## an attack staged in namespaces, from the first guess to the mail; needs root, no registry
+	@.ci/packages demo
+	$(BIN)/python -m image.demo $(ARGS)
 
 test: setup        ## every test that this machine can run; as root all of them
 	@.ci/packages test
@@ -38,6 +42,13 @@ bench: setup       ## figures of this machine; as root also those that need the 
 stories: setup     ## zward and fail2ban before the same attackers and the same people
 	@.ci/packages stories
 	PYTHONPATH=tests $(BIN)/python -m bench.stories $(ARGS)
+
+dashboards: setup  ## grafana/dashboards/ from the code in grafana/builder/
+	$(BIN)/python -m grafana.builder $(ARGS)
+
+previews: setup    ## a picture of each dashboard from a recorded day; needs chromium and npm
+	@.ci/packages previews
+	PYTHONPATH=tests $(BIN)/python -m bench.previews $(ARGS)
 
 fmt: setup         ## let ruff put the code in order
 	$(BIN)/ruff check --fix .

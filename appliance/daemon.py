@@ -4,19 +4,23 @@ import asyncio
 import contextlib
 import logging
 import os
+import platform
 import signal
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from appliance.address import NetSet
+from appliance.config.changes import needs_load, needs_restart
 from appliance.config.faults import ConfigError
 from appliance.config.load import load
 from appliance.config.policy import policy_of
 from appliance.config.rule_files import RuleError, rules_for
 from appliance.config.schema import Config
+from appliance.daily import Daily
 from appliance.desk import Desk
 from appliance.drift import DriftWatch
 from appliance.fencer import Fencer
@@ -25,15 +29,21 @@ from appliance.firewall.client import HelperBackend
 from appliance.firewall.observe import ObserveBackend
 from appliance.firewall.places import SOCKET
 from appliance.gate import Gate
+from appliance.gauges import Gauges
+from appliance.judge.bans import OPERATOR
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
 from appliance.keeper import Keeper
 from appliance.learner import Learner
 from appliance.listen.listeners import Listeners, open_listeners
 from appliance.listen.sockets import Limits
-from appliance.metrics import Metrics
+from appliance.metrics.metrics import Metrics
 from appliance.model import Ban, Mode
 from appliance.names import Names
+from appliance.notify.alerts import Alerts
+from appliance.notify.channel import Channel
+from appliance.notify.channels import channels_of, host_of
+from appliance.notify.herald import Herald
 from appliance.overview import Overview
 from appliance.people import People
 from appliance.read.origin import Trust
@@ -64,6 +74,9 @@ class Daemon:
         self.config = config
         self.path = path
         self.metrics = Metrics()
+        self.herald = Herald()
+        self._alerts = Alerts(hold=0.0)
+        """What is held up at Alertmanager; how long, its channel says."""
         self.not_enforced = ""
         """Why nothing is enforced although the configuration asks for it, and what cures it; "" where all is well."""
         self._allowed_at_run_time = NetSet()
@@ -90,13 +103,26 @@ class Daemon:
             self.keeper = Keeper(self.gate, self._store, self.config.store.path, time.time)
             await self.keeper.load()
             self.desk = Desk(self.gate, self._store, time.time, self.mode_in_force, self._adopt_allowlist)
-            self.people = People(self.gate.judge, self.learner, self._store, time.time, self.mode_in_force)
+            self.people = People(
+                self.gate.judge, self.learner, self._store, time.time, self.mode_in_force, self.herald.tell
+            )
             self._listeners = await self._opened_listeners()
             self._drift = DriftWatch(self.gate.enforcer, self._reconnects)
             self._fencer = Fencer(self.gate, self._drift, lambda: self.config.detect.siege.fence, time.time)
             self.overview = Overview(
-                self.gate, self.learner, self._listeners, self._drift, self.mode_in_force, lambda: self.not_enforced
+                *(self.gate, self.learner, self._listeners, self._drift),
+                *(self.mode_in_force, lambda: self.not_enforced, self._dropped_packets, lambda: self.herald.fault),
             )
+            self.gauges = Gauges(
+                *(self.gate, self.learner, self._listeners, self._drift, self.herald),
+                *(self.config.store.path, self.overview.what_is_missing),
+            )
+            self.daily = Daily(
+                *(self.gate.judge, self._store, self._listeners.senders.facts, lambda: self.config.listen.names),
+                *(self.gate.funnel, self._dropped_packets, self.mode_in_force, time.time),
+            )
+            self.herald.adopt(self._channels())
+            self.gate.tell = self.herald.tell
             await self._open_sites()
         except (OSError, RuleError, StoreError, BackendError) as fault:
             await self._open.aclose()
@@ -104,10 +130,9 @@ class Daemon:
         except BaseException:  # a fault of ours: the store's thread would keep a dead daemon alive
             await self._open.aclose()
             raise
-        self.metrics.build.info({"version": VERSION})
-        self.metrics.reload_ok.set(1)
-        self.metrics.set_mode(self.mode_in_force())
-        self.metrics.watch(self.overview.figures)
+        self.metrics.build.info({"version": VERSION, "python": platform.python_version()})
+        self._count_config()
+        self.metrics.watch(self.gauges.readings)
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -127,7 +152,12 @@ class Daemon:
         await self._resolve_names()
         backend = await self._opened_backend(self.config.mode)
         policy = await self._policy(_mode_of(backend))
-        self.metrics.start_detectors([each.name for each in policy.detectors], [each.name for each in policy.tellers])
+        watches = (getattr(policy.watches, each.name) for each in fields(policy.watches))
+        self.metrics.start_detectors(
+            [*(each.name for each in policy.detectors), policy.watches.neighbourhood.name, OPERATOR],
+            [each.name for each in (*policy.tellers, *watches)],
+        )
+        self.metrics.start_programs(program.stem for program in rules.programs)
         judge = Judge(policy, seed=os.urandom(32))
         gate = Gate(_reader(rules, self.config), judge, backend, self._store, self.metrics, time.time)
         self._open.push_async_callback(lambda: gate.enforcer.backend.close())  # whichever it is by then
@@ -154,9 +184,11 @@ class Daemon:
             connections_each=listen.connections_per_sender,
             connections=listen.connections,
         )
-        return await open_listeners(
+        opened = await open_listeners(
             listen.udp, listen.tcp, NetSet(listen.senders), self._receive, self._count_fault, limits
         )
+        opened.senders.names = _sender_names(self.config)
+        return opened
 
     async def _open_sites(self) -> None:
         public = await self._site(public_app(self.metrics, self.overview.what_is_missing))
@@ -187,7 +219,8 @@ class Daemon:
             self.learner.run(),
             self.keeper.run(),
             self._reloads(),
-            self.overview.poll_counters(),
+            self.gauges.run(),
+            self.herald.run(),
             self._drift.run(),
             self._fencer.run(),
             self._refresh_lists(),
@@ -209,6 +242,7 @@ class Daemon:
         await self.gate.recorder.flush()
         await self.learner.flush()
         await self.keeper.keep()
+        await self.herald.close()
         await self._open.aclose()
 
     # Reload
@@ -230,16 +264,18 @@ class Daemon:
                 raise
             old, self.config = self.config, config
             self.gate.reader = _reader(rules, config)
+            self._listeners.senders.names = _sender_names(config)
+            if (old.notify, old.time_zone) != (config.notify, config.time_zone):
+                self.herald.adopt(self._channels())
             await self._resolve_names()
             if config.mode is not old.mode or self.not_enforced:
                 await self._change_backend(config.mode)
             lifted = await self._adopt()
-            self.metrics.set_mode(self.mode_in_force())
             self._reload_counted(success=True)
             return {
                 "lifted": list(dict.fromkeys(str(ban.net) for ban in lifted)),
-                "needs_restart": _needs_restart(old, config),
-                "needs_load": _needs_load(old, config),
+                "needs_restart": needs_restart(old, config),
+                "needs_load": needs_load(old, config),
             }
 
     async def _reloads(self) -> None:
@@ -259,6 +295,15 @@ class Daemon:
     def _reload_counted(self, *, success: bool) -> None:
         self.metrics.reloads.labels("success" if success else "failure").inc()
         self.metrics.reload_ok.set(success)
+        if success:
+            self._count_config()
+
+    def _count_config(self) -> None:
+        """A configuration was taken up."""
+        self.metrics.reload_ok.set(1)
+        self.metrics.reloaded.set_to_current_time()
+        self.metrics.set_mode(self.mode_in_force())
+        self.metrics.degraded.labels("enforce").set(bool(self.not_enforced))
 
     async def _change_backend(self, mode: Mode) -> None:
         before = self.gate.enforcer.backend
@@ -310,6 +355,13 @@ class Daemon:
     async def _resolve_names(self) -> None:
         self._allowed_by_name = await self._names.resolve(self.config.allow.names)
 
+    def _channels(self) -> list[Channel]:
+        host, notified = host_of(self.config), self.metrics.notified
+        return channels_of(self.config, host, self.daily.day, notified, time.time, self._alerts)
+
+    def _dropped_packets(self) -> int:
+        return sum(number.packets for number in self.gauges.dropped.values())
+
     def _reconnects(self) -> int:
         backend = self.gate.enforcer.backend
         return backend.reconnects if isinstance(backend, HelperBackend) else 0
@@ -323,37 +375,9 @@ def _mode_of(backend: Backend) -> Mode:
     return Mode.OBSERVE if isinstance(backend, ObserveBackend) else Mode.ENFORCE
 
 
+def _sender_names(config: Config) -> dict[str, str]:
+    return {str(host): name for name, host in config.listen.names.items()}
+
+
 def _reader(rules: RuleSet, config: Config) -> Reader:
     return Reader(rules, Trust(NetSet(config.zimbra.hosts), NetSet(config.zimbra.proxies)), config.zone)
-
-
-def _needs_load(old: Config, new: Config) -> list[str]:
-    """Keys that changed and that root has to load into the firewall: `zward firewall load`."""
-    if new.mode is Mode.OBSERVE and not (old.gateway or new.gateway):
-        return []
-    loaded = {
-        "gateway": (old.gateway, new.gateway),
-        "firewall": (old.firewall, new.firewall),
-        "zimbra.hosts": (old.zimbra.hosts, new.zimbra.hosts),
-        "zimbra.proxies": (old.zimbra.proxies, new.zimbra.proxies),
-        "listen": (old.listen, new.listen),
-        "allow.networks": (old.allow.networks, new.allow.networks),
-        "sshd": (old.sshd, new.sshd),
-        "detect.siege.fence": (old.detect.siege.fence, new.detect.siege.fence),
-    }
-    return [key for key, (before, after) in loaded.items() if before != after]
-
-
-def _needs_restart(old: Config, new: Config) -> list[str]:
-    """Keys that changed and take effect at the next start only."""
-    fixed = {
-        "http.listen": (old.http.listen, new.http.listen),
-        "store.path": (old.store.path, new.store.path),
-        "admin.socket": (old.admin.socket, new.admin.socket),
-        "firewall.directory": (old.firewall_directory, new.firewall_directory),
-        "listen.frame_limit": (old.listen.frame_limit, new.listen.frame_limit),
-        "listen.connections": (old.listen.connections, new.listen.connections),
-        "listen.connections_per_sender": (old.listen.connections_per_sender, new.listen.connections_per_sender),
-        "listen.frame_timeout": (old.listen.frame_timeout, new.listen.frame_timeout),
-    }
-    return [key for key, (before, after) in fixed.items() if before != after]

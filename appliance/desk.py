@@ -12,7 +12,7 @@ from appliance.firewall.limits import BAN_PREFIXES, LONGEST_BAN, MAX_ALLOWED, Pr
 from appliance.gate import Gate
 from appliance.judge.bans import OPERATOR
 from appliance.judge.words import shown, span, together
-from appliance.model import BAN_SCOPES, Ban, Mode, Scope, Spared
+from appliance.model import BAN_SCOPES, Act, Ban, Mode, Scope, Spared
 from appliance.moments import iso
 from appliance.regulars import logins_at, probation_end, told_login
 from appliance.store.store import Count, EvidenceLine, PastBan, Store, StoreError
@@ -101,7 +101,7 @@ class Desk:
         self._gate.recorder.ban(verdict.ban)
         self._gate.enforcer.want([verdict.ban])
         try:
-            await self._store.add_act(now, asker.name, "ban", str(net), reason)
+            await self._note(asker, "ban", net, reason)
         except StoreError as unwritten:  # the ban stands all the same
             fault = fault or f"not written down yet: {unwritten}"
         return told_ban(verdict.ban, now) | {"mode": self._mode(), "fault": fault}
@@ -132,8 +132,10 @@ class Desk:
         lifted = await self._gate.enforcer.unban([net, *nets])
         if not covering and not lifted:
             raise NotFound(f"{net} is not banned")
-        if not fault:
-            await self._store.add_act(now, asker.name, "unban", str(net), reason)
+        try:
+            await self._note(asker, "unban", net, reason)
+        except StoreError as unwritten:
+            fault = fault or f"who lifted it is not written down: {unwritten}"
         told = [told_ban(ban, now) for ban in covering]
         strangers = [
             {"address": str(found), "reason": "stood in the kernel alone"} for found in lifted if found not in nets
@@ -188,7 +190,7 @@ class Desk:
             if len(self._gate.judge.policy.untouchable() | {net}) > MAX_ALLOWED:
                 raise Refusal(f"{net} is not added: the firewall spares {MAX_ALLOWED} networks at the most")
             await self._store.allow_add(net, comment, asker.name, self._clock())
-            await self._store.add_act(self._clock(), asker.name, "allow", str(net), comment)
+            await self._note(asker, "allow", net, comment)
             ended = await self._readopt()
         return {"network": str(net), "lifted": list(dict.fromkeys(str(ban.net) for ban in ended))}
 
@@ -199,7 +201,7 @@ class Desk:
             if not await self._store.allow_remove(net):
                 says = f"{net} is not on the run-time allowlist"
                 raise NotFound(f"{says}; what the configuration allows is changed there")
-            await self._store.add_act(self._clock(), asker.name, "disallow", str(net), "")
+            await self._note(asker, "disallow", net)
             await self._readopt()
         return {"network": str(net)}
 
@@ -217,6 +219,12 @@ class Desk:
             }
             for each in reversed(found)
         ]
+
+    async def _note(self, asker: Asker, what: str, net: Net, reason: str = "") -> None:
+        """Tell of an operator's act, and write it down. Raises StoreError."""
+        act = Act(self._clock(), asker.name, what, str(net), reason)
+        self._gate.tell(act, act.time)
+        await self._store.add_act(act)
 
     async def _readopt(self) -> list[Ban]:
         entries = await self._store.allow_list()

@@ -15,12 +15,24 @@ from time import monotonic
 from appliance.address import Net
 from appliance.batches import finished
 from appliance.firewall.backend import Backend, BackendError, Element, Place
-from appliance.firewall.limits import MAX_BATCH
+from appliance.firewall.limits import MAX_BATCH, REASONS, Refusal
+from appliance.judge.bans import OPERATOR
 from appliance.judge.judge import Judge
-from appliance.metrics import Metrics
+from appliance.metrics.declared import STEPS
+from appliance.metrics.metrics import Metrics
 from appliance.model import BAN_SCOPES, Ban
 
 log = logging.getLogger(__name__)
+
+HOST_PREFIXES = (32, 64, 128)
+"""Prefix lengths of what counts as one host: of IPv6 a /64 (`address.SOURCE_PREFIX`), or one address by hand."""
+
+_REFUSALS = {
+    REASONS[Refusal.ALLOWED]: "allowed",
+    REASONS[Refusal.OWN]: "own",
+    REASONS[Refusal.SPECIAL]: "special",
+}
+"""The words of a refusal → its label; all others mean a fault of ours."""
 
 RETRY_SECONDS = 1.0
 """Pause before what failed is tried again: a dead helper is back by then."""
@@ -91,7 +103,7 @@ class Enforcer:
             return
         self._worked()
         for net, reason in refused:
-            self._metrics.refused.inc()
+            self._metrics.refused.labels(_REFUSALS.get(reason, "other")).inc()
             log.warning("the firewall refuses to ban %s: %s", net, reason)
         self._count(batch, {net for net, _ in refused})
 
@@ -110,8 +122,15 @@ class Enforcer:
         done = monotonic()
         for wanted in batch:
             if wanted.arrived is not None and wanted.ban.net not in refused:
-                self._metrics.bans.labels(wanted.ban.detector, str(wanted.ban.net.family)).inc()
+                self._count_ban(wanted.ban)
                 self._metrics.latency.observe(done - wanted.arrived)
+
+    def _count_ban(self, ban: Ban) -> None:
+        metrics, net = self._metrics, ban.net
+        kind = "host" if net.prefix in HOST_PREFIXES else "network"
+        metrics.bans.labels(ban.detector, ban.scope, str(net.family), kind).inc()
+        if ban.detector != OPERATOR:
+            metrics.ban_steps.labels(STEPS[min(ban.step, len(STEPS) - 1)]).inc()
 
     async def protect(self) -> None:
         """Have the firewall spare, and refuse to ban, whatever the judge's policy spares."""
@@ -139,13 +158,13 @@ class Enforcer:
         return False
 
     async def lift(self, nets: Iterable[Net]) -> None:
-        """Take these networks out of the firewall; what fails is done by the next `reconcile`."""
+        """Take these networks out of the firewall because a list spares them; what fails is done by `reconcile`."""
         try:
-            await self.unban(list(dict.fromkeys(nets)))
+            await self.unban(list(dict.fromkeys(nets)), by="lists")
         except BackendError as fault:
             self.failed("unban", fault)
 
-    async def unban(self, nets: Collection[Net]) -> list[Net]:
+    async def unban(self, nets: Collection[Net], by: str = OPERATOR) -> list[Net]:
         """The same for whoever waits for it: what was lifted, in every scope. Raises BackendError.
 
         The firewall lifts wider bans with those asked for; what the judge's book still holds of them is put back.
@@ -156,7 +175,7 @@ class Enforcer:
             for scope in BAN_SCOPES:
                 self._wanted.pop(Place(net, scope), None)
         lifted = await self.backend.unban(list(nets))
-        self._metrics.unbans.inc(len(lifted))
+        self._metrics.unbans.labels(by).inc(len(lifted))
         if lifted:
             fallen = set(lifted)
             self.put_back(ban for place, ban in self._standing().items() if place.net in fallen)
@@ -188,6 +207,7 @@ class Enforcer:
             standing = self._standing()  # somebody may have been let in while the firewall was listing
             missing = [ban for ban in missing if standing.get(_place(ban)) is ban]
             self.put_back(missing)
+        self._metrics.differences.inc(len(missing) + len(wrong))
         return len(missing) + len(wrong)
 
     def _spared(self, present: Iterable[Place]) -> set[Net]:

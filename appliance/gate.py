@@ -18,11 +18,13 @@ from appliance.enforcer import Enforcer
 from appliance.firewall.backend import Backend
 from appliance.judge.judge import TICK, Judge
 from appliance.judge.words import moment, shown
-from appliance.metrics import Metrics
+from appliance.metrics.declared import OTHER, SAMPLED
+from appliance.metrics.metrics import Metrics
 from appliance.model import AuthEvent, Banned, Noticed, Spared, Verdict, Watched
+from appliance.notify.channel import Told
 from appliance.prover import Prover
 from appliance.read.frames import Block
-from appliance.read.reader import Reader
+from appliance.read.reader import LOGIN_WORDS, Reader
 from appliance.recorder import Recorder
 from appliance.store.store import Store
 
@@ -38,7 +40,15 @@ DISBELIEVED = 64
 NOTICES = 200
 """Notices that `status` can still show."""
 
+_STRIDE = 2_654_435_761
+"""A prime near 2**32 divided by the golden ratio: multiples of it fall evenly on the places of a block (Knuth, TAOCP
+6.4), and a sender cannot arrange its lines around them."""
+
 _KINDS = {Watched: "watched", Spared: "spared", Banned: "banned", Noticed: "noticed"}
+
+
+def _nobody(_what: Told, _now: float) -> None:
+    """Nobody has to be told."""
 
 
 class Gate:
@@ -58,10 +68,15 @@ class Gate:
         self._metrics = metrics
         self._clock = clock
         self._received = {transport: metrics.received.labels(transport) for transport in ("udp", "tcp")}
+        self._lines_here: Counter[tuple[str, str]] = Counter()
         self._events_here: Counter[tuple[str, str, str]] = Counter()
         self._verdicts_here: Counter[tuple[str, str]] = Counter()
         """Counts of the block at hand."""
         self._frames = self._parsed = self._events = 0
+        self._until_sample = SAMPLED
+        """Frames that the sieve may still pass over before one of them is looked at."""
+        self.tell: Callable[[Told, float], None] = _nobody
+        """Is told of everything that people may want to hear of, and when it happened."""
         self.doubts: deque[str] = deque(maxlen=20)
         """The last lines that reading or judging stumbled over, with the fault: for `status`."""
         self.notices: deque[tuple[float, Noticed]] = deque(maxlen=NOTICES)
@@ -83,14 +98,34 @@ class Gate:
             self._take(frames, sender, now)
         self._heed_all(self.judge.heard(sender, len(block), now))
         self._metrics.parsed.inc(self._parsed - parsed)
+        self._until_sample -= len(block) - (self._parsed - parsed)
+        if self._until_sample <= 0:
+            self._sample(block, now)
         self._count_block()
+
+    def _sample(self, block: Block, now: float) -> None:
+        """Look at one frame that the sieve passed over: which program it is of, and whether it speaks of logins."""
+        frame = self.reader.passed_over(block, self._frames * _STRIDE % len(block.data))
+        if frame is None:
+            return  # a suspect stands there; the next block has another place
+        looks = "login" if any(word in frame for word in LOGIN_WORDS) else OTHER
+        passed = 1 + -self._until_sample // SAMPLED
+        self._metrics.sampled.labels(self._program(self.reader.app_of(frame, now)), looks).inc(passed)
+        self._until_sample += passed * SAMPLED
+
+    def _program(self, app: str | None) -> str:
+        """The rule file of a program, as a label."""
+        return (self.reader.rules.stem_of(app) if app else None) or OTHER
 
     def _count_block(self) -> None:
         """Hand the block's counts to the metrics: once for each kind, since finding a labelled counter costs 1 µs."""
+        for program_and_result, number in self._lines_here.items():
+            self._metrics.lines.labels(*program_and_result).inc(number)
         for labels, number in self._events_here.items():
             self._metrics.matched.labels(*labels).inc(number)
         for detector_and_kind, number in self._verdicts_here.items():
             self._metrics.verdicts.labels(*detector_and_kind).inc(number)
+        self._lines_here.clear()
         self._events_here.clear()
         self._verdicts_here.clear()
 
@@ -122,9 +157,9 @@ class Gate:
         fact = self.reader.read(frame, sender, now)
         event = fact.event
         if event is None:
-            if not fact.is_readable:
-                self._metrics.unreadable.inc()
+            self._lines_here[self._program(fact.message.app), OTHER if fact.is_readable else "unreadable"] += 1
             return None
+        self._lines_here[self._program(event.program), "event"] += 1
         self._events += 1
         if fact.disbelieved is not None:
             self._note_disbelieved(str(fact.disbelieved))
@@ -162,14 +197,21 @@ class Gate:
             case Watched():
                 kind = "would_ban"
                 log.warning("%s: %s", verdict.source, verdict.reason)
+                self.tell(verdict, self._clock())
             case Banned(ban=ban):
                 self.enforcer.want([ban])
                 self.recorder.ban(ban)
+                self.tell(verdict, self._clock())
                 log.warning("ban %s until %s: %s", ban.net, moment(ban.until), ban.reason)
-            case Spared():
+            case Spared(cause=cause):
+                self._metrics.spared.labels(cause).inc()
+                self.tell(verdict, self._clock())
                 log.warning("spared %s: %s", verdict.source, verdict.reason)
             case Noticed():
-                self.notices.append((self._clock(), verdict))
+                now = self._clock()
+                self.notices.append((now, verdict))
+                self._metrics.notices.labels(verdict.detector, verdict.severity).inc()
+                self.tell(verdict, now)
                 log.warning("%s (%s): %s", verdict.severity.value, verdict.detector, verdict.reason)
         self._verdicts_here[verdict.detector or "none", kind] += 1
 

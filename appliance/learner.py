@@ -8,7 +8,7 @@ from appliance.address import Net, source_of
 from appliance.batches import finished
 from appliance.judge.familiar import Seen
 from appliance.judge.judge import Judge
-from appliance.metrics import Metrics
+from appliance.metrics.metrics import Metrics
 from appliance.store.store import Store, StoreError
 
 log = logging.getLogger(__name__)

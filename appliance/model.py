@@ -198,6 +198,16 @@ class Watched:
     """Whether a ban follows if the source is proved to have been here."""
 
 
+class Cause(StrEnum):
+    """What stands against a ban."""
+
+    LISTED = "listed"
+    """Ours, Zimbra's, or on an allowlist."""
+    OFFICE = "office"
+    OUTAGE = "outage"
+    FUSE = "fuse"
+
+
 @dataclass(frozen=True, slots=True)
 class Spared:
     """A detector asked for a ban, and something stands against it."""
@@ -205,6 +215,7 @@ class Spared:
     source: Net
     detector: str
     reason: str
+    cause: Cause = Cause.LISTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +261,21 @@ class Noticed:
     severity: Severity = Severity.NOTICE
     source: Net | None = None
     account: str | None = None
+    over: bool = False
+    """Whether it says that what was told of this subject has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What an operator did."""
+
+    time: float
+    """Seconds since the epoch."""
+    who: str
+    what: str
+    """`ban`, `unban`, `allow`, `disallow`, `forget`."""
+    subject: str
+    reason: str
 
 
 Verdict = Watched | Spared | Banned | Noticed

@@ -1,7 +1,5 @@
 """What can be seen of a running zward from outside: figures for a scrape, a status, a doctor's findings."""
 
-import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -9,17 +7,13 @@ from typing import Any
 
 from appliance.doctor import Finding, of_arrivals, of_drift
 from appliance.drift import DriftWatch
-from appliance.firewall.backend import BackendError
 from appliance.gate import Gate
 from appliance.learner import Learner
 from appliance.listen.listeners import Listeners
-from appliance.metrics import Figures
 from appliance.model import Mode, Noticed, Severity
 from appliance.moments import iso
 from appliance.version import VERSION
 
-COUNTERS_EVERY = 1.0
-"""Seconds between two looks at the kernel's drop counters; a scrape reads what was seen last."""
 ALERTS_SHOWN = 20
 INEFFECTIVE = "ineffective"
 LATELY = 3600.0
@@ -37,41 +31,20 @@ class Overview:
         drift: DriftWatch,
         mode: Callable[[], Mode],
         not_enforced: Callable[[], str],
+        dropped: Callable[[], int],
+        untold: Callable[[], str],
     ) -> None:
-        """`not_enforced` says why nothing is enforced although it should be; "" where all is well."""
+        """`not_enforced` says why nothing is enforced although it should be, "" where all is well; `dropped` how many
+        packets the kernel dropped; `untold` who cannot be told of anything, and why."""
         self._gate = gate
         self._learner = learner
         self._listeners = listeners
         self._drift = drift
         self._mode = mode
         self._not_enforced = not_enforced
-        self._figures = Figures()
+        self._dropped = dropped
+        self._untold = untold
         self._started = time.time()
-
-    async def poll_counters(self) -> None:
-        """Read the kernel's counters again and again, until cancelled."""
-        while True:
-            with contextlib.suppress(BackendError):  # told by whoever needs the firewall to act
-                self._figures.dropped |= await self._gate.enforcer.backend.dropped()
-            await asyncio.sleep(COUNTERS_EVERY)
-
-    def figures(self) -> Figures:
-        """What a scrape reads."""
-        figures, judge = self._figures, self._gate.judge
-        figures.bans = dict.fromkeys(figures.bans, 0)
-        for (family, prefix), number in judge.bans_counted(time.time()).items():
-            figures.bans[str(family), "host" if prefix in (32, 64, 128) else "network"] += number
-        figures.health = self._drift.health
-        figures.reconnects = self._drift.reconnects
-        figures.proofs |= self._gate.prover.answers
-        figures.attempts = judge.attempts
-        figures.tracked = dict(judge.tracked)
-        figures.evicted = dict(judge.evicted) | {"unwritten_logins": self._learner.lost}
-        senders = self._listeners.senders.facts()
-        figures.senders = len(senders)
-        figures.connections = sum(sender.connections for sender in senders.values())
-        figures.udp_lost = self._listeners.dropped
-        return figures
 
     def listening(self) -> list[str]:
         """`udp 192.0.2.1:5514`, for each open listener."""
@@ -86,13 +59,14 @@ class Overview:
 
     def status(self) -> dict[str, Any]:
         """How the daemon is, for `zward status`."""
-        now = time.time()
+        now, senders = time.time(), self._listeners.senders
         faults = {
             "enforce": self._not_enforced(),
             "firewall": self._firewall_fault(),
             "drift": self._drift.told(),
             "store": self._gate.recorder.fault or self._learner.fault,
             "ineffective": self._ineffective(now),
+            "notify": self._untold(),
         }
         return {
             "version": VERSION,
@@ -104,10 +78,15 @@ class Overview:
             "conditions": self._gate.judge.conditions(now),
             "alerts": [_alert(told, notice) for told, notice in self._alerts()],
             "bans": len(self._gate.judge.bans_in_force(now)),
-            "dropped_packets": sum(number.packets for number in self._figures.dropped.values()),
+            "dropped_packets": self._dropped(),
             "senders": [
-                {"address": address, "frames": sender.frames, "silent": round(now - sender.last_seen)}
-                for address, sender in self._listeners.senders.facts().items()
+                {
+                    "address": address,
+                    "name": senders.called(address),
+                    "frames": sender.frames,
+                    "silent": round(now - sender.last_seen),
+                }
+                for address, sender in senders.facts().items()
             ],
             "doubts": list(self._gate.doubts),
         }
@@ -125,7 +104,7 @@ class Overview:
     async def findings(self) -> list[dict[str, Any]]:
         """What `zward doctor` asks of a running daemon."""
         gate = self._gate
-        parts = [("firewall", self.what_is_missing()), ("store", gate.recorder.fault)]
+        parts = [("firewall", self.what_is_missing()), ("store", gate.recorder.fault), ("notify", self._untold())]
         works = [Finding(part, not fault, fault or "works") for part, fault in parts]
         drifted = of_drift(self._drift.told())
         arrived = of_arrivals(self._listeners.senders.facts(), gate.clocks, gate.disbelieved)

@@ -11,7 +11,7 @@ from appliance.judge.familiar import KEPT
 from appliance.judge.judge import Judge
 from appliance.judge.words import shown
 from appliance.learner import Learner
-from appliance.model import Ban, Mode
+from appliance.model import Act, Ban, Mode
 from appliance.moments import iso
 from appliance.regulars import told_login
 from appliance.store.accounts import Tried
@@ -48,13 +48,21 @@ class People:
     """Answers about accounts, for whoever has their owner on the phone."""
 
     def __init__(
-        self, judge: Judge, learner: Learner, store: Store, clock: Callable[[], float], mode: Callable[[], Mode]
+        self,
+        judge: Judge,
+        learner: Learner,
+        store: Store,
+        clock: Callable[[], float],
+        mode: Callable[[], Mode],
+        tell: Callable[[Act, float], None],
     ) -> None:
+        """`tell` is told of what operators do."""
         self._judge = judge
         self._learner = learner
         self._store = store
         self._clock = clock
         self._mode = mode
+        self._tell = tell
 
     async def account(self, name: str, seconds: float) -> dict[str, Any]:
         """What happened at an account in the last `seconds`, and where its owner logs in.
@@ -135,7 +143,9 @@ class People:
         gone = await self._learner.forget(account, net)
         if not gone:
             raise NotFound(_nobody(account, net))
-        await self._store.add_act(self._clock(), asker.name, "forget", account or str(net), reason)
+        act = Act(self._clock(), asker.name, "forget", account or str(net), reason)
+        self._tell(act, act.time)
+        await self._store.add_act(act)
         return {"forgotten": [told_login(seen) for seen in gone]}
 
 

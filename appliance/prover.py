@@ -12,7 +12,7 @@ from time import monotonic
 
 from appliance.address import Net
 from appliance.firewall.backend import Backend, BackendError
-from appliance.metrics import PROOFS
+from appliance.metrics.declared import PROOFS
 
 RETRY_SECONDS = 1.0
 """Pause before what failed is asked again: a dead helper is back by then."""

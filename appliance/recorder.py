@@ -6,7 +6,7 @@ import logging
 
 from appliance.address import source_of
 from appliance.batches import finished
-from appliance.metrics import Metrics
+from appliance.metrics.metrics import Metrics
 from appliance.model import RESULT_OF, AuthEvent, Ban, Result
 from appliance.store.queue import EvidenceQueue
 from appliance.store.store import Store, StoreError
@@ -57,6 +57,11 @@ class Recorder:
                 self._hurry.set()
         else:
             self._metrics.evidence_dropped.inc()
+
+    @property
+    def waiting(self) -> int:
+        """Evidence lines that are not yet written."""
+        return len(self._evidence)
 
     async def run(self) -> None:
         """Write what comes, until cancelled."""

@@ -24,10 +24,36 @@ def test_the_page_explains_every_key_once_in_the_order_of_the_schema() -> None:
 
 
 def test_the_defaults_on_the_page_are_those_of_the_schema() -> None:
-    named = [(key, default) for key, default, _ in ROWS if not key.startswith("gateway.") and default != "none"]
+    named = [
+        (key, default)
+        for key, default, _ in ROWS
+        if not key.startswith("gateway.") and default != "none" and not _is_channel(key)
+    ]
     text = "\n".join(f"{key} = {default}" for key, default in named)
 
     assert parse(text, "docs/configuration.md") == Config()
+
+
+def _is_channel(key: str) -> bool:
+    return key.startswith("notify.") and key.count(".") == 2
+
+
+@pytest.mark.parametrize("channel", ["email", "alertmanager", "webhook", "zmauditswatch", "siem"])
+def test_the_defaults_of_a_channel_are_those_of_the_schema(channel: str) -> None:
+    table = f"notify.{channel}."
+    shown = {key.removeprefix(table): default for key, default, _ in ROWS if key.startswith(table)}
+    needed = {
+        "to": '["postmaster@example.com"]',
+        "urls": '["http://127.0.0.1:9093"]',
+        "server": '"192.0.2.80:514"',
+    }
+    least = [f"{key} = {needed[key]}" for key, default in shown.items() if default == "required"]
+    whole = [f"{key} = {default}" for key, default in shown.items() if default not in ("none", "required")]
+
+    def parsed(lines: list[str]) -> Config:
+        return parse("\n".join([f"[notify.{channel}]", *lines]), "docs/configuration.md")
+
+    assert parsed([*least, *whole]) == parsed(least)
 
 
 def test_the_defaults_of_the_gateway_are_those_of_the_schema() -> None:

@@ -17,7 +17,7 @@ from appliance.firewall.backend import BackendError, Element, Health, Place, Ref
 from appliance.firewall.observe import ObserveBackend
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
-from appliance.metrics import Metrics
+from appliance.metrics.metrics import Metrics
 from appliance.model import Ban, Mode
 
 NOW = 1_792_584_000.0

@@ -17,7 +17,7 @@ from appliance.firewall.observe import ObserveBackend
 from appliance.gate import Gate
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
-from appliance.metrics import Metrics
+from appliance.metrics.metrics import Metrics
 from appliance.model import Mode
 from appliance.read.frames import join_datagrams
 from appliance.read.reader import Reader
@@ -109,7 +109,7 @@ async def test_the_sixth_failure_bans_in_the_firewall_and_in_the_store(tmp_path)
         assert await here.banned() == [SOURCE]
         bans = await here.store.bans_in_force(time.time())
         assert bans[0].reason.startswith("6 points in 30 min (limit 6): 6 bad passwords on ana@example.com over imap")
-        assert here.value("zward_bans_total", detector="guessing", family="4") == 1
+        assert here.value("zward_bans_total", detector="guessing", scope="all", family="4", kind="host") == 1
         assert here.value("zward_frames_received_total", transport="udp") == 7
         assert here.value("zward_frames_parsed_total") == 6
 

@@ -13,7 +13,7 @@ from appliance.judge.familiar import KEPT, Seen
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
 from appliance.learner import Learner
-from appliance.metrics import Metrics
+from appliance.metrics.metrics import Metrics
 from appliance.store.familiar import FamiliarTable
 from appliance.store.store import Store, StoreError
 

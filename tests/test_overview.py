@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -10,19 +11,25 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from intake import taking
+from prometheus_client.parser import text_string_to_metric_families
+from story import START, line
 
-from appliance import drift
+from appliance import drift, gauges
 from appliance.address import parse_network
 from appliance.config.rule_files import SAMPLE_TRUST, load_rules
 from appliance.drift import DriftWatch
 from appliance.firewall.backend import BackendError, Drop, Dropped, Health
 from appliance.firewall.observe import ObserveBackend
 from appliance.gate import Gate
+from appliance.gauges import Gauges
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
 from appliance.learner import Learner
-from appliance.metrics import Metrics
+from appliance.listen.listeners import Listeners
+from appliance.metrics.declared import DECLARED
+from appliance.metrics.metrics import Metrics
 from appliance.model import Mode, Scope
+from appliance.notify.herald import Herald
 from appliance.overview import Overview
 from appliance.read.reader import Reader
 from appliance.store.store import Store
@@ -57,6 +64,7 @@ class World:
     gate: Gate
     firewall: Firewall
     overview: Overview
+    listeners: Listeners
     watch: DriftWatch
     metrics: Metrics
     not_enforced: str = ""
@@ -76,24 +84,22 @@ class World:
 async def world(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     for name, seconds in (("HEALTH_EVERY", 0.002), ("PATIENCE", 0.05)):
         monkeypatch.setattr(drift, name, seconds)
-    monkeypatch.setattr("appliance.overview.COUNTERS_EVERY", 0.002)
+    for name in ("COUNTERS_EVERY", "BUDGETS_EVERY"):
+        monkeypatch.setattr(gauges, name, 0.002)
     firewall, metrics = Firewall(), Metrics()
     store = await Store.open(path / "zward.db", time.time())
     judge = Judge(Policy(mode=Mode.ENFORCE), b"seed")
     gate = Gate(Reader(RULES, SAMPLE_TRUST), judge, firewall, store, metrics, time.time)
     watch = DriftWatch(gate.enforcer, lambda: 0)
     async with taking() as intake:
+        parts = gate, Learner(gate.judge, store, metrics, time.time), intake.listeners, watch
         overview = Overview(
-            gate,
-            Learner(gate.judge, store, metrics, time.time),
-            intake.listeners,
-            watch,
-            lambda: Mode.ENFORCE,
-            lambda: found.not_enforced,
+            *parts, lambda: Mode.ENFORCE, lambda: found.not_enforced, lambda: seen.dropped[DROP].packets, lambda: ""
         )
-        found = World(gate, firewall, overview, watch, metrics)
-        metrics.watch(overview.figures)
-        tasks = [asyncio.create_task(work) for work in (watch.run(), overview.poll_counters())]
+        seen = Gauges(*parts, Herald(), path / "zward.db", overview.what_is_missing)
+        found = World(gate, firewall, overview, intake.listeners, watch, metrics)
+        metrics.watch(seen.readings)
+        tasks = [asyncio.create_task(work) for work in (watch.run(), seen.run())]
         yield found
         for task in tasks:
             task.cancel()
@@ -163,7 +169,7 @@ async def test_a_scrape_reads_what_was_seen_last(tmp_path, monkeypatch):
         value = it.metrics.registry.get_sample_value
 
         kinds = [(family, kind) for family in ("4", "6") for kind in ("host", "network")]
-        active = [value("zward_bans_active", {"family": family, "kind": kind}) for family, kind in kinds]
+        active = [value("zward_bans_active", {"scope": "all", "family": f, "kind": kind}) for f, kind in kinds]
         assert active == [1, 1, 2, 1]
         assert value("zward_sessions_ended_total") == 3
         assert value("zward_proofs_total", {"answer": "seen"}) == 2
@@ -171,3 +177,48 @@ async def test_a_scrape_reads_what_was_seen_last(tmp_path, monkeypatch):
         packets = it.overview.status()["dropped_packets"]
         assert packets >= 2
         assert value("zward_dropped_packets_total", {"port": "25", "scope": "all", "family": "6"}) == 0
+
+
+@pytest.mark.asyncio
+async def test_a_sender_is_told_by_its_name_or_a_mark_and_never_by_its_address(tmp_path, monkeypatch):
+    async with world(tmp_path, monkeypatch) as it:
+        it.listeners.senders.names = {"192.0.2.10": "mbox1", "192.0.2.11": "mta1"}
+        it.listeners.senders.heard("192.0.2.10", 1700000000.0, frames=7)
+        it.listeners.senders.heard("192.0.2.99", 1700000001.0, frames=2)
+        text = it.metrics.exposition().decode()
+
+        assert 'zward_sender_frames_total{sender="mbox1"} 7.0' in text
+        assert 'zward_sender_frames_total{sender="mta1"} 0.0' in text
+        assert re.search(r'_last_frame_timestamp_seconds\{sender="unnamed-[0-9a-f]{6}"\} 1.700000001e\+09', text)
+        assert "192.0.2" not in text
+
+
+@pytest.mark.asyncio
+async def test_accounts_are_counted_by_the_share_of_the_lockout_budget_that_is_used(tmp_path, monkeypatch):
+    async with world(tmp_path, monkeypatch) as it:
+        for account, failures in (("ana@example.com", 10), ("bob@example.com", 8), ("eve@example.com", 5), ("x", 4)):
+            for number in range(failures):
+                event = line(time.time() - START, source=f"203.0.{number}.9", account=account)
+                it.gate.judge.judge(event, time.time())
+        value = it.metrics.registry.get_sample_value
+
+        await it.until(lambda: value("zward_accounts_by_lockout_budget", {"level": "half"}))
+
+        levels = [value("zward_accounts_by_lockout_budget", {"level": level}) for level in ("half", "most", "spent")]
+        assert levels == [1, 1, 1]
+        assert value("zward_condition", {"condition": "siege"}) == 1
+        assert value("zward_accounts_besieged") == 3
+        assert value("zward_strangers") == 10
+
+
+@pytest.mark.asyncio
+async def test_a_scrape_holds_every_metric_that_is_declared(tmp_path, monkeypatch):
+    async with world(tmp_path, monkeypatch) as it:
+        it.metrics.build.info({"version": "0", "python": "0"})
+        families = {
+            family.name.removesuffix("_info")
+            for family in text_string_to_metric_families(it.metrics.exposition().decode())
+        }
+
+        assert {declared.family for declared in DECLARED} <= families
+        assert {name for name in families if not name.startswith("process_")} <= {each.family for each in DECLARED}

@@ -17,8 +17,8 @@ from appliance.gate import Gate
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
 from appliance.learner import Learner
-from appliance.metrics import Metrics
-from appliance.model import Mode
+from appliance.metrics.metrics import Metrics
+from appliance.model import Act, Mode
 from appliance.people import People, meant
 from appliance.read.frames import join_datagrams
 from appliance.read.reader import Reader
@@ -38,6 +38,8 @@ class World:
     learner: Learner
     store: Store
     now: float
+    acts: list[Act]
+    """What was told of operators' acts."""
 
     async def receive(self, *frames: bytes) -> None:
         block = join_datagrams(frames, 65536, lambda _reason, _number: None)
@@ -54,7 +56,9 @@ async def world(path: Path) -> AsyncIterator[World]:
     gate = Gate(Reader(RULES, SAMPLE_TRUST), judge, ObserveBackend(lambda: now), store, Metrics(), lambda: now)
     try:
         learner = Learner(judge, store, Metrics(), lambda: now)
-        yield World(People(judge, learner, store, lambda: now, lambda: Mode.ENFORCE), gate, learner, store, now)
+        acts: list[Act] = []
+        people = People(judge, learner, store, lambda: now, lambda: Mode.ENFORCE, lambda act, _now: acts.append(act))
+        yield World(people, gate, learner, store, now, acts)
     finally:
         await store.close()
 
@@ -215,6 +219,7 @@ async def test_who_is_forgotten_is_a_stranger_and_the_act_is_written_down(tmp_pa
         assert [seen.account for seen in await it.store.familiar.fresh(it.now)] == [BOB]
         (act,) = await it.store.acts()
         assert (act.who, act.what, act.subject, act.reason) == ("bruno", "forget", ANA, "left the firm")
+        assert it.acts == [act]
         with pytest.raises(NotFound):
             await it.people.forget(ANA, OPERATOR, "")
         assert len(await it.store.acts()) == 1

@@ -42,7 +42,7 @@ def typed() -> list[str]:
 
 def parsed(words: list[str]) -> click.Context:
     """Let click read a command as it would, up to the point where it would run. Raises UsageError."""
-    command, context = group, click.Context(group)
+    command, context = group, click.Context(group, **group.context_settings)
     while isinstance(command, click.Group) and words:
         inner = command.get_command(context, words[0])
         if inner is None:

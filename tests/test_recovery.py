@@ -15,7 +15,7 @@ from appliance.firewall.observe import ObserveBackend
 from appliance.gate import Gate
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Policy
-from appliance.metrics import Metrics
+from appliance.metrics.metrics import Metrics
 from appliance.model import Ban, Mode, Scope
 from appliance.read.reader import Reader
 from appliance.recovery import LOST_RECORD, take_up_bans

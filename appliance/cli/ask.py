@@ -43,7 +43,7 @@ def status(config: Path | None, as_json: bool) -> None:
     print_fact("bans", f"{told['bans']} in force, {told['dropped_packets']} packets dropped")
     for sender in told["senders"]:
         last = in_words(sender["silent"])
-        print_fact("sender", f"{sender['address']}: {sender['frames']} frames, the last {last} ago")
+        print_fact("sender", f"{sender['name']} ({sender['address']}): {sender['frames']} frames, the last {last} ago")
     if not told["senders"]:
         print_fact("sender", "no host has sent a line yet")
     for doubt in told["doubts"]:

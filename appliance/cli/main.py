@@ -22,6 +22,8 @@ COMMANDS = {
     "allow": ("allow", "Addresses that are never banned: add, remove, list."),
     "firewall": ("firewall", "The rules in the kernel: load, show, compare, remove."),
     "drops": ("drops", "Samples of the packets that were dropped last."),
+    "metrics": ("metrics", "What each number in /metrics means."),
+    "test": ("test", "Send a test message to everybody who is to be told."),
     "doctor": ("doctor", "What is missing or odd on this machine and in what arrives."),
 }
 """Command → its module in `appliance.cli`, and what the help says of it."""

@@ -7,6 +7,7 @@ from appliance.config import lockout
 from appliance.config.detect import Detect
 from appliance.config.durations import in_words
 from appliance.config.faults import show
+from appliance.config.notify import Security, Server
 from appliance.config.schema import Config
 from appliance.judge.detector import DetectorMode
 from appliance.model import Mode
@@ -38,6 +39,7 @@ def warnings(config: Config) -> list[str]:
         *_wide_networks(config),
         *_absent(config),
         *_gateway(config),
+        *_telling(config),
     ]
 
 
@@ -58,6 +60,21 @@ def _detectors(config: Config) -> Iterator[str]:
             "detect.siege.fence.enabled: firewall.sees_traffic is false: a fence on this host stops nobody who does "
             "not pass it"
         )
+
+
+def _telling(config: Config) -> Iterator[str]:
+    """Who may hear nothing although a channel is configured."""
+    notify = config.notify
+    if notify.email and notify.email.sender is None and not notify.email.server.is_here:
+        yield (
+            "notify.email.sender: absent, so mails come from zward@ and this machine's name, which many servers "
+            "refuse; name an address that exists"
+        )
+    if notify.email and notify.email.security is Security.NONE and notify.email.user:
+        yield 'notify.email.security: "none" sends the password over the network for everybody on the way to read'
+    for url in notify.webhook.urls if notify.webhook else ():
+        if url.startswith("http:") and not Server.of(url).is_here:
+            yield f"notify.webhook.urls: {url.partition('?')[0]} is not encrypted, and what is posted names accounts"
 
 
 def _traps(accounts: tuple[str, ...]) -> Iterator[str]:

@@ -1,18 +1,20 @@
 """Every key of the configuration, with its bounds and its default. docs/configuration.md explains them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated, Self, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, PlainSerializer, PlainValidator, model_validator
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from appliance.address import Net
 from appliance.config.detect import Detect, Step
 from appliance.config.durations import seconds
 from appliance.config.gateway import Firewall, Gateway
+from appliance.config.notify import Notify
 from appliance.config.places import ADMIN_SOCKET
 from appliance.config.presets import Preset, with_preset
 from appliance.config.sshd import Sshd
@@ -23,6 +25,7 @@ from appliance.config.values import (
     duration,
     endpoint,
     host_name,
+    named_hosts,
     share,
     size,
     socket_directory,
@@ -39,12 +42,20 @@ ZoneName = Annotated[str, PlainValidator(time_zone)]
 FIREWALL_DIRECTORY = Path("/run/zward-firewall")
 
 
+def _names_as_text(names: Mapping[str, Net]) -> dict[str, str]:
+    return {name: str(net) for name, net in names.items()}
+
+
 class Listen(Table):
     """Where log lines come in, and from whom."""
 
     udp: tuple[ListenAddress, ...] = ()
     tcp: tuple[ListenAddress, ...] = ()
     senders: Networks = ()
+    names: Annotated[Mapping[str, Net], PlainValidator(named_hosts), PlainSerializer(_names_as_text)] = Field(
+        default_factory=dict
+    )
+    """What senders are called where addresses must not stand, such as in metrics."""
     frame_limit: Annotated[int, whole(480, 1 << 20)] = 65536
     """Bytes of one message. RFC 5424 6.1 demands 480; Java's stack traces need 64 KiB."""
     connections: Annotated[int, whole(1, 65536)] = 1024
@@ -57,6 +68,10 @@ class Listen(Table):
         if (self.udp or self.tcp) and not self.senders:
             text = "found nobody, expected the networks of your mail hosts, since udp or tcp listens"
             raise PydanticCustomError("nobody_may_send", text, {"key": "senders"})
+        for name, host in self.names.items():
+            if not any(net.covers(host) for net in self.senders):
+                text = "found {host}, expected a host that senders holds"
+                raise PydanticCustomError("no_sender", text, {"key": ("names", name), "host": str(host)})
         return self
 
 
@@ -144,6 +159,7 @@ class Config(Table):
     admin: Admin = Admin()
     sshd: Sshd = Sshd()
     detect: Detect = Detect()
+    notify: Notify = Notify()
     ladder: Ladder = Ladder()
     firewall: Firewall = Firewall()
     gateway: Gateway | None = None

@@ -6,6 +6,7 @@ what was found. They are written by hand, so that every message names the bounds
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +20,15 @@ from appliance.config.durations import seconds
 SOCKET_PATH_BYTES = 107
 """What fits into sockaddr_un.sun_path (108 bytes) with its closing zero: unix(7)."""
 
+NAMED = 64
+"""Hosts with a name: each has a few series in Prometheus, and a site has tens of them."""
+
 _ENDPOINT = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15})):([0-9]{1,5})")
 _SIZE = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB)")
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # 15: IFNAMSIZ without its closing zero
 _ACCOUNT = re.compile(r"[^\s\x00-\x1f\x7f]{1,254}")  # RFC 5321 4.5.3.1.3, less the brackets
+_LABEL_VALUE = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 2.1
 _NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\.?")
 
@@ -102,6 +107,19 @@ def host_name(found: object) -> str:
     if name.rpartition(".")[2].isdigit():
         raise ValueError("a DNS name; an address belongs into allow.networks")
     return name
+
+
+def named_hosts(found: object) -> Mapping[str, Net]:
+    """Names for hosts, `{ mbox1 = "192.0.2.10" }`; no host twice."""
+    if not isinstance(found, Mapping) or len(found) > NAMED:
+        raise ValueError(f'at most {NAMED} names with one address each, such as {{ mbox1 = "192.0.2.10" }}')
+    for name in found:
+        if not _LABEL_VALUE.fullmatch(name) or name.replace(".", "").isdigit():
+            raise ValueError(f"names of 1 to 32 of a-z 0-9 . _ -, and no address; not {name[:40]!r}")
+    hosts = {name: address(each) for name, each in found.items()}
+    if len(set(hosts.values())) != len(hosts):
+        raise ValueError("each address under one name")
+    return hosts
 
 
 def account_name(found: object) -> str:

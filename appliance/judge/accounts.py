@@ -2,6 +2,7 @@
 
 from array import array
 from bisect import bisect_right, insort
+from collections.abc import Iterator
 from math import isnan, nan
 from struct import Struct, pack, unpack_from
 from typing import NamedTuple
@@ -143,10 +144,21 @@ class Accounts:
 
     def besieged(self, quiet: float, now: float) -> list[str]:
         """The accounts under siege."""
+        return [name for name in self._besieged if self._is_besieged(name, quiet, now)]
+
+    def relieved(self, quiet: float, now: float) -> list[str]:
+        """The accounts whose siege ended since this was asked last."""
         over = [name for name in self._besieged if not self._is_besieged(name, quiet, now)]
         for name in over:
             del self._besieged[name]
-        return list(self._besieged)
+        return over
+
+    def budgets(self, lockout: Lockout, quiet: float, now: float) -> Iterator[tuple[str, Budget]]:
+        """The accounts that failed in the lockout's window, among those that were tried last."""
+        for account in self._shelves.warm:
+            times = account.tally.times
+            if times and times[-1] > now - lockout.within:
+                yield account.name, account.budget(lockout, quiet, now)
 
     @property
     def evicted(self) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from appliance.address import Net
+from appliance.judge.detect.siege import Siege
 from appliance.judge.detector import Case, DetectorMode, Login
 from appliance.judge.familiar import network_of
 from appliance.judge.memory import DAY, Memory
@@ -110,9 +111,10 @@ class Alarms:
 
     # What time leads to
 
-    def of_time(self, now: float) -> list[Verdict]:
-        """What begins or ends by the clock: campaign, outage, silence, the fuse."""
-        return [*self._campaign(now), *self._outage(now), *self._silence(now), *self._fuse(now)]
+    def of_time(self, siege: Siege | None, now: float) -> list[Verdict]:
+        """What begins or ends by the clock: campaign, outage, silence, the fuse; and sieges end."""
+        over = [] if siege is None else self._sieges_end(siege, now)
+        return [*over, *self._campaign(now), *self._outage(now), *self._silence(now), *self._fuse(now)]
 
     def heard(self, sender: str, program: str, lines: int, now: float) -> list[Verdict]:
         """Lines came from a sender; whether that ends a silence."""
@@ -120,7 +122,9 @@ class Alarms:
         if watch.mode is DetectorMode.OFF or not self._memory.heard.hear(sender, program, lines, now):
             return []
         what = f"lines of {shown(program)} come" if program else "lines come"
-        return [Noticed(watch.name, shown(f"{sender} {program}".rstrip()), f"{what} from {shown(sender)} again")]
+        return [
+            Noticed(watch.name, shown(f"{sender} {program}".rstrip()), f"{what} from {shown(sender)} again", over=True)
+        ]
 
     def conditions(self, besieged: Sequence[str], now: float) -> dict[str, str]:
         """What is not as on other days, by the detector that says so."""
@@ -133,6 +137,13 @@ class Alarms:
         told = {name: f"{MEANS[name]} ({moment(time)})" for name, time in since.items() if time is not None}
         return told | {"siege": f"strangers besiege {listed(besieged)}"} if besieged else told
 
+    def _sieges_end(self, siege: Siege, now: float) -> list[Verdict]:
+        since = f"no stranger failed there for {span(siege.quiet)}"
+        return [
+            Noticed(siege.name, shown(name), f"the siege of {shown(name)} is over: {since}", account=name, over=True)
+            for name in self._memory.accounts.relieved(siege.quiet, now)
+        ]
+
     def _campaign(self, now: float) -> list[Verdict]:
         memory, watch = self._memory, self._memory.policy.watches.campaign
         if watch.mode is DetectorMode.OFF:
@@ -141,6 +152,7 @@ class Alarms:
         if words is None:
             if memory.campaign_seen is not None and not memory.in_campaign(now):
                 memory.campaign_seen = None
+                return [Noticed(watch.name, "site", "no more strangers fail than on other days", over=True)]
             return []
         begins, memory.campaign_seen = memory.campaign_seen is None, now
         if not begins:
@@ -157,7 +169,7 @@ class Alarms:
             if memory.outage_seen is None or now - memory.outage_seen < watch.within:
                 return []
             memory.outage_seen = None
-            return [Noticed(watch.name, "site", "logins are as usual again; bans are no longer held")]
+            return [Noticed(watch.name, "site", "logins are as usual again; bans are no longer held", over=True)]
         begins, memory.outage_seen = memory.outage_seen is None, now
         held = "; bans of sources that ever logged in are held" if watch.mode is DetectorMode.ENFORCE else ""
         return [Noticed(watch.name, "site", words + held, Severity.CRITICAL)] if begins else []
@@ -177,7 +189,7 @@ class Alarms:
         since = memory.fuse.blown_since
         if not memory.fuse.ends(now, limits.quiet):
             return []
-        return [Noticed(limits.name, "site", f"blown since {moment(since or now)}, and whole again")]
+        return [Noticed(limits.name, "site", f"blown since {moment(since or now)}, and whole again", over=True)]
 
     def _once(self, notice: Noticed, now: float, every: float = AGAIN) -> list[Verdict]:
         """The notice, unless its subject was told of within the last `every` seconds."""

@@ -1,7 +1,7 @@
 """Which bans are in force, and how long the next one lasts."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from heapq import heappop, heappush
@@ -46,6 +46,8 @@ class Bans:
         self._ends: list[tuple[float, Net]] = []
         self._prefixes: dict[int, dict[int, int]] = {4: {}, 16: {}}
         """How many bans there are of each prefix length, by the width of the packed address in bytes."""
+        self._numbers: dict[tuple[int, int, Scope], int] = {}
+        """The same by family, prefix length and scope."""
         self._rungs: OrderedDict[Net, Ban] = OrderedDict()
         """The last ban of each network, whatever its scope, for the ladder."""
         self.forgotten = 0
@@ -58,14 +60,10 @@ class Bans:
         self._expire(now)
         return self.all()
 
-    def counted(self, now: float) -> dict[tuple[int, int], int]:
-        """How many bans are in force of each (family, prefix length). Costs the same however many there are."""
+    def counted(self, now: float) -> Mapping[tuple[int, int, Scope], int]:
+        """How many bans are in force of each family, prefix length and scope. Costs the same however many there are."""
         self._expire(now)
-        return {
-            (4 if width == 4 else 6, prefix): number
-            for width, lengths in self._prefixes.items()
-            for prefix, number in lengths.items()
-        }
+        return {kind: number for kind, number in self._numbers.items() if number}
 
     def all(self) -> list[Ban]:
         """The bans whose end nobody has noticed yet."""
@@ -173,7 +171,11 @@ class Bans:
 
     def _keep(self, net: Net, bans: tuple[Ban, ...]) -> None:
         """Let a network have these bans and no others, and count them."""
-        grown = len(bans) - len(self._bans.get(net, ()))
+        before = self._bans.get(net, ())
+        grown = len(bans) - len(before)
+        for ban, change in (*((ban, -1) for ban in before), *((ban, 1) for ban in bans)):
+            kind = net.family, net.prefix, ban.scope
+            self._numbers[kind] = self._numbers.get(kind, 0) + change
         if bans:
             self._bans[net] = bans
         else:

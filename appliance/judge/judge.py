@@ -3,7 +3,7 @@
 It reads no clock and touches nothing: it is told the time, and answers with verdicts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from appliance.address import SOURCE_PREFIX, Net, source_of
 from appliance.judge.accounts import Account, Budget
@@ -84,7 +84,7 @@ class Judge:
         if self._memory.grace:
             for source, given in self._sentencing.overdue(now):
                 verdicts += self._after_grace(source, given, now)
-        return [*verdicts, *self._alarms.of_time(now)]
+        return [*verdicts, *self._alarms.of_time(self._sentencing.siege, now)]
 
     def heard(self, sender: str, lines: int, now: float) -> list[Verdict]:
         """Take note that frames came from a sender, whatever is in them; what that ends."""
@@ -290,6 +290,16 @@ class Judge:
         quiet = 0.0 if siege is None else siege.quiet
         return None if found is None else found.budget(self.policy.lockout, quiet, now)
 
+    def budgets(self, now: float) -> Iterator[tuple[str, Budget]]:
+        """The same of each account that failed in the lockout's window, among those that were tried last."""
+        siege = self._sentencing.siege
+        return self._memory.accounts.budgets(self.policy.lockout, 0.0 if siege is None else siege.quiet, now)
+
+    def strangers(self, now: float) -> tuple[int, float | None]:
+        """How many strangers failed in the running hour, and how many are still usual, if that is known."""
+        site = self._memory.site
+        return site.strangers_this_hour(now), site.usual_strangers(now, self.policy.watches.campaign.sigmas)
+
     def besieged(self, now: float) -> list[str]:
         """The accounts under siege."""
         siege = self._sentencing.siege
@@ -353,8 +363,8 @@ class Judge:
     def bans_in_force(self, now: float) -> list[Ban]:
         return self._memory.bans.in_force(now)
 
-    def bans_counted(self, now: float) -> Mapping[tuple[int, int], int]:
-        """How many bans are in force of each (family, prefix length)."""
+    def bans_counted(self, now: float) -> Mapping[tuple[int, int, Scope], int]:
+        """How many bans are in force of each family, prefix length and scope."""
         return self._memory.bans.counted(now)
 
     def rehearsed(self, net: Net, now: float) -> Ban | None:

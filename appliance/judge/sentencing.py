@@ -11,7 +11,7 @@ from appliance.judge.policy import Office
 from appliance.judge.reasons import BLIND, HASTE, KNOWN, OFFICE, OUTAGE, UNPROVED, doubt, tried
 from appliance.judge.windows import points_within
 from appliance.judge.words import moment, progress, shown, span
-from appliance.model import Ban, Banned, Mode, Noticed, Scope, Severity, Spared, Verdict, Watched
+from appliance.model import Ban, Banned, Cause, Mode, Noticed, Scope, Severity, Spared, Verdict, Watched
 
 EXPLAINED = 3600.0
 """Seconds before it is explained again why a spared source would be banned."""
@@ -145,7 +145,7 @@ class Sentencing:
         if case.succeeded and policy.office is Office.ALERT and memory.is_office(source, now):
             return self._office(case, source, decisive)
         if case.succeeded and memory.in_outage(now):
-            return [self._spare(case, source, decisive, OUTAGE)]
+            return [self._spare(case, source, decisive, OUTAGE, Cause.OUTAGE)]
         observed = [each for each in asking if each.mode is DetectorMode.OBSERVE]
         verdicts: list[Verdict] = [self._observe(case, source, each) for each in observed]
         if decisive.mode is DetectorMode.ENFORCE:
@@ -190,7 +190,7 @@ class Sentencing:
         memory, now = self._memory, case.now
         limits = memory.policy.watches.fuse
         if case.succeeded:
-            return self._spare(case, source, detector, HASTE)
+            return self._spare(case, source, detector, HASTE, Cause.FUSE)
         if memory.policy.sees_traffic and not case.proved:
             memory.awaited[source.packed] = sender
             if len(memory.awaited) > AWAITED:
@@ -200,7 +200,7 @@ class Sentencing:
         if self._has_room(sender, now):
             return None
         words = f"the lines of {sender or 'one sender'} led to {limits.per_sender} bans in {span(limits.within)}"
-        return self._spare(case, source, detector, words)
+        return self._spare(case, source, detector, words, Cause.FUSE)
 
     def _ban(self, case: Case, source: Net, detector: Detector, reason: str, sender: str) -> list[Verdict]:
         """Ban a source, or say so where the policy only observes. Its points are spent with that, unless failed logins
@@ -302,20 +302,20 @@ class Sentencing:
         words = doubt(score, detector.unit, detector.within, against or UNPROVED)
         return Watched(source, detector.name, words, asks_proof=against is None)
 
-    def _spare(self, case: Case, source: Net, detector: Detector, against: str) -> Spared:
+    def _spare(self, case: Case, source: Net, detector: Detector, against: str, cause: Cause = Cause.LISTED) -> Spared:
         """Explain once an hour what a source was spared for; it may go on for days."""
         told = self._memory.told
         if told.until("spared", str(source), case.now) is not None:
-            return Spared(source, detector.name, against)
+            return Spared(source, detector.name, against, cause)
         told.tell("spared", str(source), case.now + EXPLAINED)
-        return Spared(source, detector.name, f"{against}; {detector.explain(case)}")
+        return Spared(source, detector.name, f"{against}; {detector.explain(case)}", cause)
 
     def _office(self, case: Case, source: Net, detector: Detector) -> list[Verdict]:
         """A detection at an office is told, once an hour; a hundred of them in a day wake somebody."""
         memory, now = self._memory, case.now
         detections = memory.office(source).detections
         detections.append(now)
-        spared = self._spare(case, source, detector, OFFICE)
+        spared = self._spare(case, source, detector, OFFICE, Cause.OFFICE)
         severity = Severity.WARNING
         if len(detections) == DETECTIONS and detections[0] > now - DAY:
             severity = Severity.CRITICAL

@@ -1,7 +1,7 @@
 """Bounded tables: what was not heard of for a while is packed, and whoever is close to a verdict outlasts a flood."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
 from struct import Struct
 from typing import Generic, TypeVar, cast
@@ -43,6 +43,11 @@ class Shelves(Generic[Key, Value]):
 
     def __iter__(self) -> Iterator[Key]:
         return chain(self._warm, self._quiet, self._close)
+
+    @property
+    def warm(self) -> Collection[Value]:
+        """The values that were asked for last, which lie unpacked."""
+        return self._warm.values()
 
     @property
     def evicted(self) -> int:

@@ -1,12 +1,16 @@
 """Who may send, and what each of them has sent."""
 
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from appliance.address import NetSet, parse_address
 
 SENDER_LIMIT = 4096
 """Senders whose facts are kept. A site has tens of mail hosts; who lists a whole network may see more, and
 the one heard of least recently is then forgotten."""
+
+MARKED = 64
+"""Senders without a name that are told apart where no address may stand: each is a few series in Prometheus."""
 
 _ANSWER_LIMIT = 65536
 """Peers whose admission is remembered; forged UDP sources would grow it without end."""
@@ -35,6 +39,9 @@ class Senders:
         self._networks = networks
         self._answers: dict[str, str | None] = {}
         self._facts: dict[str, Sender] = {}
+        self.names: dict[str, str] = {}
+        """Address → what the operator calls that sender."""
+        self._marks: dict[str, str] = {}
         self.forgotten = 0
         """Senders whose facts were dropped to keep within SENDER_LIMIT."""
 
@@ -81,6 +88,18 @@ class Senders:
     def facts(self) -> dict[str, Sender]:
         """All senders heard of, by address."""
         return dict(self._facts)
+
+    def called(self, sender: str) -> str:
+        """What a sender is called where no address may stand: by its name, else by a mark made from its address."""
+        if name := self.names.get(sender):
+            return name
+        mark = self._marks.get(sender)
+        if mark is None:
+            if len(self._marks) >= MARKED:
+                return "other"
+            mark = f"unnamed-{blake2b(sender.encode(), digest_size=3).hexdigest()}"
+            self._marks[sender] = mark
+        return mark
 
     def connections_of(self, sender: str) -> int:
         """How many connections the sender holds open."""

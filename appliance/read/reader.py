@@ -16,6 +16,9 @@ from appliance.read.syslog import parse
 ACCOUNT_BYTES = 256
 """An account name longer than this is cut: RFC 5321 4.5.3.1 allows 64 + 1 + 255 characters, nobody has them."""
 
+LOGIN_WORDS = (b"authentication failed", b"Authentication failed", b"auth failed", b"SASL", b"login")
+"""What a line about a login holds in words of any program: where no rule fits, it may be one that we should know."""
+
 _NO_ACCOUNT = frozenset({b"", b"-", b"(unavailable)", b"(reason unavailable)", b"<>"})
 
 _UNCERTAIN_WEB = frozenset({Protocol.UNKNOWN, Protocol.HTTP})
@@ -81,6 +84,16 @@ class Reader:
                 continue
             start, stop, _truncated = block.span_at(hit)
             yield data[start:stop]
+
+    def passed_over(self, block: Block, offset: int) -> bytes | None:
+        """The frame around a place of the block, if the sieve passed over it; None if it is a suspect."""
+        start, stop, _truncated = block.span_at(offset)
+        frame = block.data[start:stop]
+        return None if self._sieve.hits(frame) else frame
+
+    def app_of(self, frame: bytes, now: float) -> str | None:
+        """Only the program that a frame names."""
+        return parse(frame, now, self._zone).app
 
     def read(self, frame: bytes, sender: str, now: float) -> Fact:
         """Say what one frame says. Raises nothing that a frame's bytes could cause."""

@@ -107,6 +107,8 @@ class RuleSet:
         self.literals = _shortest({literal for rule in self for literal in rule.literals})
         self.course_of = lru_cache(maxsize=4096)(self._course_of)
         """Tag → course; cached, and bounded since a tag is the sender's to choose."""
+        self.stem_of = lru_cache(maxsize=4096)(self._stem_of)
+        """Tag → the rule file of its program, or None."""
 
     def __iter__(self) -> Iterator[Rule]:
         return (rule for program in self.programs for rule in program.rules)
@@ -121,6 +123,9 @@ class RuleSet:
         """
         programs = [program for program in self.programs if program.stem not in stems]
         return RuleSet([program.without(detectors) for program in programs])
+
+    def _stem_of(self, app: str) -> str | None:
+        return next((program.stem for program in self.programs if program.evidence_of(app)), None)
 
     def _course_of(self, app: str) -> Course | None:
         found: list[tuple[Rule, Evidence]] = []

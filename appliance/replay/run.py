@@ -18,7 +18,7 @@ from appliance.judge.doors import door_of
 from appliance.judge.judge import Judge
 from appliance.judge.policy import Ours
 from appliance.judge.reasons import PROVED
-from appliance.metrics import Metrics
+from appliance.metrics.metrics import Metrics
 from appliance.model import (
     AuthEvent,
     Ban,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from appliance.read.frames import Block
 from appliance.read.framing import FRAME_LIMIT
 from appliance.read.lines import LineCutter
+from appliance.read.reader import LOGIN_WORDS
 from appliance.read.rules import RuleSet
 from appliance.read.sieve import Sieve
 from appliance.replay.dating import Dating
@@ -28,9 +29,6 @@ from appliance.replay.layouts import (
     own_stamp,
     program_by_name,
 )
-
-WORDS = (b"authentication failed", b"Authentication failed", b"auth failed", b"SASL", b"login")
-"""What a line about a login holds in words of any program; such lines are looked at, and told where no rule fits."""
 
 SNIFFED = 200
 """Lines at the beginning of a file by which it is told whose log it is."""
@@ -106,7 +104,7 @@ class Stream:
         self._believes_headers = True
         self._is_bare = False
         self._rules = Sieve(literals)
-        self._words = Sieve(WORDS)
+        self._words = Sieve(LOGIN_WORDS)
         self._dating = Dating(zone, file.latest, year)
         self._now: float | None = None
         """The latest time so far: what the stream is sorted by."""

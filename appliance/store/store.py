@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from appliance.address import Net
-from appliance.model import Ban, Scope
+from appliance.model import Act, Ban, Scope
 from appliance.store.accounts import Trials, tried
+from appliance.store.days import Days
 from appliance.store.evidence import Count, EvidenceLine, about, add, clean, key_of, net_of, since, span
 from appliance.store.familiar import FamiliarTable
 from appliance.store.file import StoreError, StoreFile
@@ -79,17 +80,6 @@ class Allowed:
     time: float
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What an operator did."""
-
-    time: float
-    who: str
-    what: str
-    subject: str
-    reason: str
-
-
 _ADD_BAN = """
     INSERT INTO bans (net, since, until, detector, reason, step, scope) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (net, since, scope) DO UPDATE SET until = excluded.until, detector = excluded.detector,
@@ -135,6 +125,7 @@ class Store:
         self._file = file
         self._evidence_bytes = evidence_bytes
         self.familiar = FamiliarTable(file)
+        self.days = Days(file)
 
     @classmethod
     async def open(cls, path: Path, now: float, evidence_bytes: int = EVIDENCE_BYTES_IN_ALL) -> Self:
@@ -234,11 +225,12 @@ class Store:
         rows = await self._file.read("SELECT net, comment, by, time FROM allowed ORDER BY time, net")
         return [Allowed(net_of(net), *columns) for net, *columns in rows]
 
-    async def add_act(self, time: float, who: str, what: str, subject: str, reason: str) -> None:
+    async def add_act(self, act: Act) -> None:
         """Write down what an operator did."""
+        words = (act.who, act.what, act.subject, act.reason)
         query = "INSERT INTO acts (time, who, what, subject, reason) VALUES (?, ?, ?, ?, ?)"
         async with self._file.writing() as db:
-            await db.execute(query, (time, _told(who), _told(what), _told(subject), _told(reason)))
+            await db.execute(query, (act.time, *map(_told, words)))
             await db.execute("DELETE FROM acts WHERE id <= (SELECT max(id) FROM acts) - ?", (ACTS_KEPT,))
 
     async def acts(self, limit: int = 100) -> list[Act]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from appliance.metrics import CONTENT_TYPE, Metrics
+from appliance.metrics.metrics import CONTENT_TYPE, Metrics
 
 
 def public_app(metrics: Metrics, what_is_missing: Callable[[], str]) -> web.Application:

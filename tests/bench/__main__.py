@@ -18,6 +18,8 @@ from bench.packets import PacketCost
 from bench.packets import measure as measure_packets
 from bench.restart import Restart
 from bench.restart import measure as measure_restart
+from bench.scrape import Scrape
+from bench.scrape import measure as measure_scrape
 from bench.throughput import Throughput
 from bench.throughput import measure as measure_throughput
 from e2e.wire import World
@@ -25,7 +27,7 @@ from namespaces import why_not
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("throughput", "latency", "restart", "bans", "packets", "memory")
+PARTS = ("throughput", "latency", "restart", "bans", "packets", "memory", "scrape")
 
 
 def main() -> int:
@@ -64,7 +66,7 @@ def _part(name: str) -> str:
 
 def _measure(
     part: str, world: World, asked: argparse.Namespace
-) -> tuple[Table, Sequence[Throughput | Latency | Restart | BanCost | PacketCost | Kept | TableCost]]:
+) -> tuple[Table, Sequence[Throughput | Latency | Restart | BanCost | PacketCost | Kept | TableCost | Scrape]]:
     match part:
         case "throughput":
             lines = list(measure_throughput(world, asked.rounds))
@@ -81,6 +83,9 @@ def _measure(
         case "memory":
             kept = measure_memory()
             return _memory(kept), kept
+        case "scrape":
+            scrapes = list(measure_scrape(world))
+            return _scrape(scrapes), scrapes
         case _:
             restart = measure_restart(world)
             return _restart(restart), [restart]
@@ -103,6 +108,14 @@ def _latency(row: Latency) -> Table:
     title = f"Deciding line sent → attacker's first dropped SYN ({row.rounds} bans)"
     table = _table(title, "p50", "p99", "slowest", "between two SYNs (resolution)")
     table.add_row(*(f"{seconds * 1e3:.2f} ms" for seconds in (row.p50, row.p99, row.slowest, row.gap_p50)))
+    return table
+
+
+def _scrape(rows: Iterable[Scrape]) -> Table:
+    table = _table("A scrape of /metrics", "bans in force", "series", "kB", "p50", "p99", "slowest")
+    for row in rows:
+        times = (f"{seconds * 1e3:.1f} ms" for seconds in (row.p50, row.p99, row.slowest))
+        table.add_row(f"{row.bans:,}", f"{row.series:,}", f"{row.kilobytes:.0f}", *times)
     return table
 
 

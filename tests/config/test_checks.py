@@ -104,3 +104,24 @@ def test_a_gateway_that_hears_nobody_and_knows_no_host_is_told() -> None:
         "listen: neither udp nor tcp is set: no log line can arrive",
         "zimbra.hosts: empty: a Zimbra host that a line blames could be banned",
     ]
+
+
+def test_a_channel_that_may_not_get_through_or_tells_too_many_is_told() -> None:
+    mail = '[notify.email]\nto = ["postmaster@example.com"]\n'
+    assert told(SOUND + mail) == []
+    assert told(SOUND + mail + 'server = "mail.example.com:25"') == [
+        "notify.email.sender: absent, so mails come from zward@ and this machine's name, which many servers refuse; "
+        "name an address that exists"
+    ]
+    named = mail + 'server = "mail.example.com:25"\nsender = "zward@example.com"\n'
+    assert told(SOUND + named) == []
+    login = 'security = "none"\nuser = "zward"\npassword_file = "/etc/zward/mail-password"'
+    assert told(SOUND + named + login) == [
+        'notify.email.security: "none" sends the password over the network for everybody on the way to read'
+    ]
+    hooks = (
+        '[notify.webhook]\nurls = ["http://127.0.0.1:8080/x", "https://a.example", "http://b.example/in?key=secret"]'
+    )
+    assert told(SOUND + hooks) == [
+        "notify.webhook.urls: http://b.example/in is not encrypted, and what is posted names accounts"
+    ]

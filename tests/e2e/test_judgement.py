@@ -5,12 +5,13 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.wire import CLIENT, GATEWAY, MAIL, Host, World, wait_until
+from e2e.forwarder import Forwarder
+from e2e.wire import CLIENT, MAIL, World, wait_until
 from e2e.zward import Zward
 
 pytestmark = pytest.mark.e2e
@@ -24,47 +25,6 @@ SYN = 0.4
 """Seconds for which an answer to a SYN is awaited where none is expected."""
 
 
-class Rsyslog:
-    """The mail host's forwarding of its logs, octet-counted over one connection; what was sent is kept."""
-
-    def __init__(self, mail: Host) -> None:
-        self._socket = mail.new_socket(GATEWAY[4])
-        self.sent: list[bytes] = []
-
-    def __enter__(self) -> "Rsyslog":
-        self._socket.connect((GATEWAY[4], 5514))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    def send(self, tag: str, text: str, priority: int = 134) -> None:
-        now = datetime.now(UTC)
-        frame = f"<{priority}>{now:%Y-%m-%dT%H:%M:%S.%f}+00:00 mbox1 {tag}: {text}".encode()
-        self.sent.append(frame)
-        self._socket.sendall(b"%d %b" % (len(frame), frame))
-
-    def audit(self, level: str, source: str, account: str, ending: str) -> None:
-        """What Zimbra writes to audit.log of a login over IMAP, which comes by its proxy."""
-        now = datetime.now(UTC)
-        self.send(
-            "zimbra-audit",
-            f"{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03d} {level:<5} [ImapSSLServer-1] "
-            f"[ip=192.0.2.5;oip={source};via=192.0.2.5(nginx/1.20.0);ua=Zimbra/8.8.15;cid=230;] security - "
-            f"cmd=Auth; account={account}; protocol=imap;{ending}",
-        )
-
-    def failure(self, source: str, account: str = ANA, times: int = 1) -> None:
-        for _ in range(times):
-            self.audit("WARN", source, account, f" error=authentication failed for [{account}], invalid password;")
-
-    def success(self, source: str, account: str) -> None:
-        self.audit("INFO", source, account, "")
-
-    def ssh_failure(self, source: str, user: str = "root") -> None:
-        self.send("sshd[10099]", f"Failed password for {user} from {source} port 51002 ssh2", 86)
-
-
 @pytest.fixture
 def listening(world: World) -> Iterator[None]:
     """A mail host that answers at the ports that are knocked at here."""
@@ -75,21 +35,21 @@ def listening(world: World) -> Iterator[None]:
 
 
 @pytest.fixture
-def started(world: World, place: Path, listening: None) -> Iterator[Callable[[str], tuple[Zward, Rsyslog]]]:
+def started(world: World, place: Path, listening: None) -> Iterator[Callable[[str], tuple[Zward, Forwarder]]]:
     """Start zward with this end of the configuration, and a log that it receives."""
     with contextlib.ExitStack() as stack:
 
-        def start(more: str) -> tuple[Zward, Rsyslog]:
+        def start(more: str) -> tuple[Zward, Forwarder]:
             zward = stack.enter_context(Zward(world.gateway, place, more=more))
-            return zward, stack.enter_context(Rsyslog(world.mail))
+            return zward, stack.enter_context(Forwarder(world.mail))
 
         yield start
 
 
-Start = Callable[[str], tuple[Zward, Rsyslog]]
+Start = Callable[[str], tuple[Zward, Forwarder]]
 
 
-def read(zward: Zward, log: Rsyslog) -> None:
+def read(zward: Zward, log: Forwarder) -> None:
     """Every line that was sent has become an event."""
     wait_until("all lines are read", lambda: zward.metric("zward_events_total") >= len(log.sent), PATIENCE)
 
@@ -99,7 +59,7 @@ def opens(world: World, source: str, *ports: int) -> list[bool]:
     return [world.attacker.connects(source, MAIL[4], port, SYN) for port in ports]
 
 
-def besiege(world: World, zward: Zward, log: Rsyslog) -> None:
+def besiege(world: World, zward: Zward, log: Forwarder) -> None:
     """Ana's account is hers; then five strangers fail at it once each."""
     log.success(CLIENT[4], ANA)
     for _ in range(5):
@@ -198,7 +158,7 @@ def test_a_restart_in_the_middle_of_an_attack_gives_nobody_a_fresh_start(
     assert zward.bans() == {}
     assert zward.told("account", ANA)["budget"]["used"] == 5
     assert zward.told("account", EVE)["logins"][0]["is_office"]
-    with Rsyslog(world.mail) as after:
+    with Forwarder(world.mail) as after:
         after.failure(CLIENT[4], BOB, times=6)  # familiar as before
         after.failure(attacker)
         wait_until("the sixth failure bans", lambda: attacker in zward.in_kernel("ban4"), PATIENCE)

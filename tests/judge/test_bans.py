@@ -59,12 +59,12 @@ def test_bans_of_two_scopes_stand_side_by_side_and_each_ends_by_itself():
     bans.add(mail)
 
     assert bans.in_force(0.0) == [login, mail]
-    assert (len(bans), bans.counted(0.0)) == (2, {(4, 32): 2})
+    assert (len(bans), bans.counted(0.0)) == (2, {(4, 32, Scope.LOGIN): 1, (4, 32, Scope.SMTP_IN): 1})
     assert [bans.covering(SOURCE, 0.0, scope) for scope in (Scope.LOGIN, Scope.SMTP_IN)] == [login, mail]
     assert bans.covering(SOURCE, 0.0) == login
     assert bans.in_force(60.0) == [login]
     assert bans.covering(SOURCE, 60.0, Scope.SMTP_IN) is None
-    assert (len(bans), bans.counted(60.0)) == (1, {(4, 32): 1})
+    assert (len(bans), bans.counted(60.0)) == (1, {(4, 32, Scope.LOGIN): 1})
 
 
 def test_a_ban_takes_the_place_of_a_shorter_one_of_its_scope_and_of_no_other():
@@ -117,7 +117,7 @@ def test_to_end_a_network_ends_every_scope_of_it_and_of_no_other_and_may_be_done
     bans.end(SOURCE)
 
     assert bans.in_force(0.0) == [ban(AROUND, scope=Scope.LOGIN)]
-    assert bans.counted(0.0) == {(4, 24): 1}
+    assert bans.counted(0.0) == {(4, 24, Scope.LOGIN): 1}
     assert bans.in_force(100.0) == []
 
 
@@ -136,8 +136,8 @@ def test_bans_are_counted_by_family_and_width_while_they_are_in_force():
     for text, until in (("203.0.113.9", 50.0), ("203.0.113.10", 100.0), ("2001:db8::/64", 100.0)):
         bans.add(ban(next(iter(nets(text).networks)), until))
 
-    assert bans.counted(0.0) == {(4, 32): 2, (6, 64): 1}
-    assert bans.counted(60.0) == {(4, 32): 1, (6, 64): 1}
+    assert bans.counted(0.0) == {(4, 32, Scope.ALL): 2, (6, 64, Scope.ALL): 1}
+    assert bans.counted(60.0) == {(4, 32, Scope.ALL): 1, (6, 64, Scope.ALL): 1}
     assert bans.counted(100.0) == {}
 
 

@@ -31,7 +31,7 @@ from appliance.config.policy import policy_of
 from appliance.firewall.observe import ObserveBackend
 from appliance.gate import Gate
 from appliance.judge.judge import Judge
-from appliance.metrics import Metrics
+from appliance.metrics.metrics import Metrics
 from appliance.model import Banned, Mode
 from appliance.read.frames import one_frame
 from appliance.read.origin import Trust

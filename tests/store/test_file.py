@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from appliance.address import Net, parse_network
-from appliance.model import Ban, Scope
+from appliance.model import Act, Ban, Scope
 from appliance.store.file import MIGRATIONS
 from appliance.store.store import Store, StoreError
 
@@ -288,7 +288,7 @@ async def test_writes_at_the_same_time_take_turns(path: Path) -> None:
     async with opened(path) as store:
         await asyncio.gather(
             *(store.add_bans([ban(Net(number.to_bytes(4, "big"), 32))]) for number in range(20)),
-            store.add_act(NOW, "ana", "ban", "203.0.113.9", ""),
+            store.add_act(Act(NOW, "ana", "ban", "203.0.113.9", "")),
         )
 
         assert len(await store.bans_in_force(NOW)) == 20

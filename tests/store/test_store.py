@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.address import Net, parse_network
-from appliance.model import Ban, Scope
-from appliance.store.store import Act, Allowed, Lift, Store
+from appliance.model import Act, Ban, Scope
+from appliance.store.store import Allowed, Lift, Store
 
 NOW = 1_700_000_000.0
 DAY = 86400.0
@@ -243,8 +243,8 @@ async def test_the_run_time_allowlist_grows_and_shrinks(path: Path) -> None:
 @pytest.mark.asyncio
 async def test_acts_are_told_newest_first(path: Path) -> None:
     async with opened(path) as store:
-        await store.add_act(NOW, "ana", "ban", "203.0.113.9", "phoned by the provider")
-        await store.add_act(NOW + 1, "bob", "unban", "203.0.113.9", "")
+        await store.add_act(Act(NOW, "ana", "ban", "203.0.113.9", "phoned by the provider"))
+        await store.add_act(Act(NOW + 1, "bob", "unban", "203.0.113.9", ""))
 
         assert await store.acts(1) == [Act(NOW + 1, "bob", "unban", "203.0.113.9", "")]
         assert len(await store.acts()) == 2
@@ -254,7 +254,7 @@ async def test_acts_are_told_newest_first(path: Path) -> None:
 async def test_text_with_quotes_zeros_and_broken_unicode_comes_back_harmless(path: Path) -> None:
     reason = "'); DROP TABLE bans; --\0\udcff"
     async with opened(path) as store:
-        await store.add_act(NOW, "ana", "ban", "203.0.113.9", reason)
+        await store.add_act(Act(NOW, "ana", "ban", "203.0.113.9", reason))
 
         (act,) = await store.acts()
         assert act.reason == "'); DROP TABLE bans; --\0\\udcff"

@@ -3,7 +3,7 @@
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from appliance.metrics import Metrics
+from appliance.metrics.metrics import Metrics
 from appliance.web.pages import public_app
 
 
