@@ -37,6 +37,7 @@ from appliance.keeper import Keeper
 from appliance.learner import Learner
 from appliance.listen.listeners import Listeners, open_listeners
 from appliance.listen.sockets import Limits
+from appliance.metrics.declared import KINDS
 from appliance.metrics.metrics import Metrics
 from appliance.model import Ban, Mode
 from appliance.names import Names
@@ -154,7 +155,8 @@ class Daemon:
         policy = await self._policy(_mode_of(backend))
         watches = (getattr(policy.watches, each.name) for each in fields(policy.watches))
         self.metrics.start_detectors(
-            [*(each.name for each in policy.detectors), policy.watches.neighbourhood.name, OPERATOR],
+            {each.name: ("host",) for each in policy.detectors}
+            | {policy.watches.neighbourhood.name: ("network",), OPERATOR: KINDS},
             [each.name for each in (*policy.tellers, *watches)],
         )
         self.metrics.start_programs(program.stem for program in rules.programs)

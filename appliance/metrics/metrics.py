@@ -1,6 +1,7 @@
 """The counters that run, and the figures that are read at a scrape; `declared` says what each of them is."""
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from typing import Any, TypeVar
 
 from prometheus_client import (
@@ -11,16 +12,14 @@ from prometheus_client import (
     Info,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from appliance.metrics import declared as d
-from appliance.metrics.declared import CHANNELS, FAMILIES, KINDS, OTHER, Declared, Kind
+from appliance.metrics.declared import CHANNELS, FAMILIES, OTHER, Declared, Kind
+from appliance.metrics.exposition import Exposition
 from appliance.model import BAN_SCOPES, Mode, Severity
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Readings = Mapping[Declared, Mapping[tuple[str, ...], float]]
 """Metric → values of its labels, in their order → number; () where it has no labels."""
@@ -34,6 +33,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, read by nobody
         self.registry = CollectorRegistry()
+        self._exposition = Exposition()
         ProcessCollector(registry=self.registry)
         self.received = self._made(Counter, d.FRAMES_RECEIVED)
         self.parsed = self._made(Counter, d.FRAMES_PARSED)
@@ -76,14 +76,14 @@ class Metrics:
         for each in Mode:
             self.mode.labels(each).set(each is mode)
 
-    def start_detectors(self, banning: Iterable[str], telling: Iterable[str]) -> None:
-        """Let the counters of the detectors that ban, and of those that only tell, stand at 0."""
-        banning = list(banning)
-        for name in banning:
+    def start_detectors(self, banning: Mapping[str, Iterable[str]], telling: Iterable[str]) -> None:
+        """Let the counters of the detectors that ban, each with the kinds of net that it bans (`KINDS`), and of those
+        that only tell, stand at 0."""
+        for name, kinds in banning.items():
             for verdict in ("watched", "would_ban", "spared", "banned"):
                 self.verdicts.labels(name, verdict)
-            for place in ((scope, family, kind) for scope in BAN_SCOPES for family in FAMILIES for kind in KINDS):
-                self.bans.labels(name, *place)
+            for kind, scope, family in product(kinds, BAN_SCOPES, FAMILIES):
+                self.bans.labels(name, scope, family, kind)
         for name in (*banning, *telling):
             self.verdicts.labels(name, "noticed")
             for severity in Severity:
@@ -112,7 +112,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+        return self._exposition.written(self.registry.collect())
 
 
 class _AtScrape(Collector):

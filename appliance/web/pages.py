@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from appliance.metrics.metrics import CONTENT_TYPE, Metrics
+from appliance.metrics.exposition import CONTENT_TYPE
+from appliance.metrics.metrics import Metrics
 
 
 def public_app(metrics: Metrics, what_is_missing: Callable[[], str]) -> web.Application:

@@ -13,6 +13,8 @@ from e2e.zward import Zward
 
 BANS = (0, 100_000)
 SCRAPES = 200
+SETTLED = 5.0
+"""Seconds after the start, in which it compares the kernel with its book."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ def measure(world: World) -> Iterator[Scrape]:
 
 def _scraped(zward: Zward, bans: int) -> Scrape:
     wait_until("all are in force", lambda: zward.metric("zward_bans_active") == bans, 60)
+    time.sleep(SETTLED)
     taken = []
     for _ in range(SCRAPES):
         begun = time.perf_counter()

@@ -28,6 +28,7 @@ HASTE = 60
 
 COMPARING = ("and", "or", "unless", "==", "!=", "<", ">", "<=", ">=")
 _DURATION = re.compile(r"(?<![\w.:-])(\d+)(s|m|h|d)(?!\w)")
+_OFFSET = re.compile(r" offset \d+[smhd]")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -138,8 +139,8 @@ def text_of(mail: Message) -> str:
 
 
 def quantities(expr: str) -> Iterator[str]:
-    """What an alert compares: it is there before the alert is."""
-    node = promql.parse(expr)
+    """What an alert or an annotation compares, as it is now: it is there before the alert is."""
+    node = promql.parse(_OFFSET.sub("", expr))
     while isinstance(node, promql.ParenExpr):
         node = node.expr
     if isinstance(node, promql.BinaryExpr) and str(node.op) in (

@@ -12,7 +12,7 @@ from appliance.metrics.declared import DECLARED, Kind
 from appliance.metrics.metrics import Metrics
 from appliance.model import Mode
 
-PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 ADDRESS_LIKE = {"source", "address", "account", "ip", "host", "user", "subject"}
 
@@ -55,7 +55,7 @@ def test_the_command_lists_every_metric_and_finds_some_by_a_word():
 @pytest.mark.parametrize("declared", [each for each in DECLARED if each.labels], ids=lambda each: each.name)
 def test_known_labels_stand_at_0_from_the_start(declared):
     metrics = Metrics()
-    metrics.start_detectors(["guessing"], ["zmauditswatch"])
+    metrics.start_detectors({"guessing": ("host",)}, ["zmauditswatch"])
     metrics.start_programs(["zimbra-audit"])
     families = {family.name: family for family in text_string_to_metric_families(metrics.exposition().decode())}
     if declared.family in families:  # the others are read at a scrape
@@ -67,7 +67,7 @@ def test_known_labels_stand_at_0_from_the_start(declared):
 
 def test_the_labels_of_detectors_and_programs_stand_at_0_once_they_are_known():
     metrics = Metrics()
-    metrics.start_detectors(["guessing"], ["zmauditswatch"])
+    metrics.start_detectors({"guessing": ("host",)}, ["zmauditswatch"])
     metrics.start_programs(["zimbra-audit"])
     value = metrics.registry.get_sample_value
 
@@ -75,7 +75,7 @@ def test_the_labels_of_detectors_and_programs_stand_at_0_once_they_are_known():
         ("zward_verdicts_total", {"detector": "guessing", "verdict": "would_ban"}),
         ("zward_verdicts_total", {"detector": "zmauditswatch", "verdict": "noticed"}),
         ("zward_notices_total", {"detector": "zmauditswatch", "severity": "critical"}),
-        ("zward_bans_total", {"detector": "guessing", "scope": "login", "family": "6", "kind": "network"}),
+        ("zward_bans_total", {"detector": "guessing", "scope": "login", "family": "6", "kind": "host"}),
         ("zward_lines_total", {"program": "zimbra-audit", "result": "unreadable"}),
         ("zward_lines_sampled_total", {"program": "other", "looks": "login"}),
         ("zward_notifications_total", {"channel": "siem", "result": "dropped"}),
