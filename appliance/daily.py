@@ -13,7 +13,7 @@ from appliance.judge.reasons import PROVED
 from appliance.judge.words import listed, moment, shown
 from appliance.listen.senders import Sender
 from appliance.model import Ban, Mode
-from appliance.notify.digest import ROWS, Attacked, Day, Doubtful, Quiet, Stale
+from appliance.notify.mail.digest import ROWS, Attacked, Day, Doubtful, Quiet, Stale
 from appliance.store.days import BANS_PAGE, NEWEST, AccountDay, Failures, LiftedBan, PairDay
 from appliance.store.store import Store, StoreError
 

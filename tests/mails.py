@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 from appliance.address import Net, parse_network
 from appliance.model import Ban, Banned, Noticed, Severity
-from appliance.notify.batching import Batching
-from appliance.notify.digest import Attacked, Day, Doubtful, Quiet, Stale, digest
-from appliance.notify.mail import Envelope, Letter, Place, at_once, batch, message
+from appliance.notify.mail.batching import Batching
+from appliance.notify.mail.digest import Attacked, Day, Doubtful, Quiet, Stale, digest
+from appliance.notify.mail.mail import Envelope, Letter, Place, at_once, batch, message
 
 PAGE = Path(__file__).parent.parent / "docs" / "mail.md"
 ROME = Place("gw1", ZoneInfo("Europe/Rome"), "https://zward.example/docs/runbooks")

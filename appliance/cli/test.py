@@ -14,7 +14,7 @@ from appliance.judge.words import visible
 from appliance.metrics.declared import CHANNELS
 from appliance.notify.channel import Channel, ChannelError, Count
 from appliance.notify.channels import channels_of, host_of
-from appliance.notify.digest import Day
+from appliance.notify.mail.digest import Day
 
 
 @click.command(help="Send one test message by each channel below [notify], or by those named, and say what came of it.")

@@ -7,9 +7,9 @@ from appliance.config.schema import Config
 from appliance.notify.alertmanager import AlertmanagerChannel
 from appliance.notify.alerts import Alerts
 from appliance.notify.channel import Channel, Count
-from appliance.notify.digest import Day
-from appliance.notify.mailer import EmailChannel
-from appliance.notify.siem import SiemChannel
+from appliance.notify.mail.digest import Day
+from appliance.notify.mail.mailer import EmailChannel
+from appliance.notify.siem.siem import SiemChannel
 from appliance.notify.webhook import WebhookChannel
 from appliance.notify.zmauditswatch import ZmauditswatchChannel
 

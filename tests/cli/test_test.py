@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from invoking import invoke
-from notify.sinks import TO, Sink
+from notify.mail.sinks import TO, Sink
 
 NOBODY = "127.0.0.1:1"
 """Port 1 (tcpmux): nobody listens there."""

@@ -15,8 +15,8 @@ from appliance.address import parse_network
 from appliance.metrics.declared import CHANNELS
 from appliance.model import Ban, Banned, Noticed, Severity, Watched
 from appliance.notify.advice import ADVICE
-from appliance.notify.batching import Batching
-from appliance.notify.mail import SUBJECT, WIDTH, Letter, Place, at_once, batch, message, trial, wire, wrapped
+from appliance.notify.mail.batching import Batching
+from appliance.notify.mail.mail import SUBJECT, WIDTH, Letter, Place, at_once, batch, message, trial, wire, wrapped
 
 HOSTILE = "a\r\nBcc: x@example.net\r\n\r\n\x1b[2J\u202eb\ud800 $(reboot)"
 TEXTS = st.text(st.characters(), max_size=300)

@@ -11,15 +11,15 @@ from zoneinfo import ZoneInfo
 import mails
 import pytest
 from mails import ANA, FOUR, GUESSER
-from notify.siems import Counts, until
-from notify.sinks import TO, Sink, scripted
+from notify.mail.sinks import TO, Sink, scripted
+from notify.siem.siems import Counts, until
 
 from appliance.config.notify import Email
 from appliance.model import Act, Ban, Banned, Noticed, Severity, Spared, Watched
-from appliance.notify import batching, mailer, smtp
 from appliance.notify.channel import Channel, ChannelError
-from appliance.notify.digest import Day
-from appliance.notify.mailer import EmailChannel
+from appliance.notify.mail import batching, mailer, smtp
+from appliance.notify.mail.digest import Day
+from appliance.notify.mail.mailer import EmailChannel
 
 OUTAGE = Noticed("outage", "site", "25 familiar sources failed", Severity.CRITICAL)
 WOULD = Watched(GUESSER, "guessing", "would be banned: 6 points in 30 min", would_ban=True)

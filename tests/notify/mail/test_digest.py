@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mails import DAY, HOUR, ROME, T, shown
 
-from appliance.notify.digest import ROWS, Attacked, Day, Doubtful, Quiet, Stale, digest, next_digest
-from appliance.notify.mail import WIDTH
+from appliance.notify.mail.digest import ROWS, Attacked, Day, Doubtful, Quiet, Stale, digest, next_digest
+from appliance.notify.mail.mail import WIDTH
 
 EUROPE = ZoneInfo("Europe/Rome")
 TEXTS = st.text(st.characters(), max_size=80)

@@ -4,13 +4,13 @@ import asyncio
 import os
 
 import pytest
-from notify.siems import Certificates
-from notify.sinks import TO, Sink, scripted, serving
+from notify.mail.sinks import TO, Sink, scripted, serving
+from notify.siem.siems import Certificates
 
 from appliance.config.notify import Email, Security
-from appliance.notify import smtp
 from appliance.notify.channel import ChannelError
-from appliance.notify.smtp import PASSWORD_BYTES, Deferred, MailServer, Refused
+from appliance.notify.mail import smtp
+from appliance.notify.mail.smtp import PASSWORD_BYTES, Deferred, MailServer, Refused
 
 MAIL = b"Subject: a test\r\n\r\nText.\r\n"
 SENDER, BOB = "zward@example.com", "bob@example.com"

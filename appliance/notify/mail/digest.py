@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 
 from appliance.judge.words import listed, shown, visible
-from appliance.notify.mail import WIDTH, Letter, Place, heading, wrapped
+from appliance.notify.mail.mail import WIDTH, Letter, Place, heading, wrapped
 
 DIGEST = "digest"
 """What the X-Zward-Detector of a digest says."""

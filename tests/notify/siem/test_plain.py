@@ -7,15 +7,15 @@ import subprocess
 import sys
 
 import pytest
-from notify.siems import Siem, until
+from notify.siem.siems import Siem, until
 
 from appliance.config.notify import Server, Transport
-from appliance.notify import plain
-from appliance.notify.plain import Datagrams, Lines
+from appliance.notify.siem import plain
+from appliance.notify.siem.plain import Datagrams, Lines
 
 LOGGED = """
 import logging
-import appliance.notify.plain
+import appliance.notify.siem.plain
 assert "aiosyslog" in __import__("sys").modules
 assert logging.getLogger().handlers == [], logging.getLogger().handlers
 assert logging.getLogger().level == logging.WARNING

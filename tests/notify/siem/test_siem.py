@@ -10,17 +10,17 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from notify.siems import Certificates, Counts, Siem, until
+from notify.siem.siems import Certificates, Counts, Siem, until
 
 from appliance.address import parse_network
 from appliance.config.notify import Siem as Config
 from appliance.config.notify import Transport
 from appliance.model import Noticed, Watched
-from appliance.notify import siem as module
-from appliance.notify import streams
 from appliance.notify.channel import CLOSING, ChannelError
-from appliance.notify.rfc5424 import LINE_BYTES
-from appliance.notify.siem import QUEUE, SiemChannel
+from appliance.notify.siem import siem as module
+from appliance.notify.siem import streams
+from appliance.notify.siem.rfc5424 import LINE_BYTES
+from appliance.notify.siem.siem import QUEUE, SiemChannel
 from appliance.read.syslog import parse
 
 NOW = 1_795_329_000.0

@@ -16,7 +16,7 @@ from email.utils import format_datetime
 from appliance.judge.words import listed, shown, visible
 from appliance.model import Noticed
 from appliance.notify.advice import advice_of, alertname
-from appliance.notify.batching import SAMPLES, Gathered, Heard, Pile, Sample, shares
+from appliance.notify.mail.batching import SAMPLES, Gathered, Heard, Pile, Sample, shares
 
 WIDTH = 78
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 from appliance.config.notify import Server
-from appliance.notify.streams import STEP, TIMEOUT, Stream, limited
+from appliance.notify.siem.streams import STEP, TIMEOUT, Stream, limited
 
 _root = logging.getLogger()
 _outputs, _level = _root.handlers[:], _root.level

@@ -19,11 +19,11 @@ from appliance.config.notify import Email
 from appliance.judge.words import visible
 from appliance.model import Act, Banned, Noticed, Spared, Watched
 from appliance.notify.backoff import FIRST, Backoff
-from appliance.notify.batching import OTHER, Batching, Gathered, Group
 from appliance.notify.channel import CLOSING, ChannelError, Count, Told
-from appliance.notify.digest import Day, digest, next_digest
-from appliance.notify.mail import Envelope, Letter, Place, at_once, batch, message, trial, wire
-from appliance.notify.smtp import Deferred, MailServer, Refused
+from appliance.notify.mail.batching import OTHER, Batching, Gathered, Group
+from appliance.notify.mail.digest import Day, digest, next_digest
+from appliance.notify.mail.mail import Envelope, Letter, Place, at_once, batch, message, trial, wire
+from appliance.notify.mail.smtp import Deferred, MailServer, Refused
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from appliance.address import parse_network
 from appliance.judge.words import visible
 from appliance.model import Act, Ban, Banned, Cause, Noticed, Scope, Severity, Spared, Watched
 from appliance.notify.channel import Told
-from appliance.notify.rfc5424 import LINE_BYTES, Origin, line
+from appliance.notify.siem.rfc5424 import LINE_BYTES, Origin, line
 from appliance.read.syslog import parse
 
 NOW = 1_795_329_000.25  # 2026-11-22 06:30:00.25 UTC

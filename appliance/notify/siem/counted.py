@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from appliance.config.notify import Siem
-from appliance.notify.streams import STEP, Stream, limited
+from appliance.notify.siem.streams import STEP, Stream, limited
 
 if TYPE_CHECKING:
     from pathlib import Path

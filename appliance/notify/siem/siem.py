@@ -17,10 +17,10 @@ from typing import ClassVar
 from appliance.config.notify import Siem, Transport
 from appliance.model import Noticed, Severity, Watched
 from appliance.notify.channel import CLOSING, ChannelError, Count, Told
-from appliance.notify.counted import CountedFrames
-from appliance.notify.plain import Datagrams, Lines
-from appliance.notify.rfc5424 import Origin, line
-from appliance.notify.streams import TIMEOUT, Way
+from appliance.notify.siem.counted import CountedFrames
+from appliance.notify.siem.plain import Datagrams, Lines
+from appliance.notify.siem.rfc5424 import Origin, line
+from appliance.notify.siem.streams import TIMEOUT, Way
 
 log = logging.getLogger(__name__)
 

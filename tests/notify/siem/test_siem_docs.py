@@ -8,13 +8,13 @@ import pytest
 from appliance.address import parse_network
 from appliance.config.load import parse as configured
 from appliance.model import Act, Ban, Banned, Cause, Noticed, Scope, Severity, Spared, Watched
-from appliance.notify import siem
 from appliance.notify.channel import Told
-from appliance.notify.plain import PACE
-from appliance.notify.rfc5424 import LINE_BYTES, Origin, line
+from appliance.notify.siem import siem
+from appliance.notify.siem.plain import PACE
+from appliance.notify.siem.rfc5424 import LINE_BYTES, Origin, line
 from appliance.read.syslog import parse
 
-PAGE = (Path(__file__).parents[2] / "docs" / "siem.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "siem.md").read_text(encoding="utf-8")
 
 NOW = 1_795_329_000.25
 ORIGIN = Origin("gw1", 812, 10, 32473)

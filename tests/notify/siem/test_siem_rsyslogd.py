@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from notify.siems import Certificates, Counts, until
+from notify.siem.siems import Certificates, Counts, until
 from running import free_port
 
 from appliance.address import parse_network
 from appliance.config.notify import Siem, Transport
 from appliance.judge.words import visible
 from appliance.model import Act, Ban, Banned, Cause, Noticed, Scope, Severity, Spared, Watched
-from appliance.notify import siem as module
 from appliance.notify.channel import Told
-from appliance.notify.siem import SiemChannel
+from appliance.notify.siem import siem as module
+from appliance.notify.siem.siem import SiemChannel
 from appliance.read.structured import read_structured
 
 TLS_DRIVERS = list(Path("/usr/lib").glob("*/rsyslog/lmnsd_ossl.so"))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from appliance.address import Net, parse_address
 from appliance.model import Ban, Banned, Noticed, Severity, Watched
-from appliance.notify.batching import (
+from appliance.notify.mail.batching import (
     DETECTORS,
     NOTICES,
     OTHER,
