@@ -91,20 +91,24 @@ async def world(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Wo
     judge = Judge(Policy(mode=Mode.ENFORCE), b"seed")
     gate = Gate(Reader(RULES, SAMPLE_TRUST), judge, firewall, store, metrics, time.time)
     watch = DriftWatch(gate.enforcer, lambda: 0)
-    async with taking() as intake:
-        parts = gate, Learner(gate.judge, store, metrics, time.time), intake.listeners, watch
-        overview = Overview(
-            *parts, lambda: Mode.ENFORCE, lambda: found.not_enforced, lambda: seen.dropped[DROP].packets, lambda: ""
-        )
-        seen = Gauges(*parts, Herald(), path / "zward.db", overview.what_is_missing)
-        found = World(gate, firewall, overview, intake.listeners, watch, metrics)
-        metrics.watch(seen.readings)
-        tasks = [asyncio.create_task(work) for work in (watch.run(), seen.run())]
-        yield found
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        async with taking() as intake:
+            parts = gate, Learner(gate.judge, store, metrics, time.time), intake.listeners, watch
+            overview = Overview(
+                *(*parts, lambda: Mode.ENFORCE, lambda: found.not_enforced),
+                *(lambda: seen.dropped[DROP].packets, lambda: ""),
+            )
+            seen = Gauges(*parts, Herald(), path / "zward.db", overview.what_is_missing)
+            found = World(gate, firewall, overview, intake.listeners, watch, metrics)
+            metrics.watch(seen.readings)
+            tasks += [asyncio.create_task(work) for work in (watch.run(), seen.run())]
+            yield found
+    finally:  # the store's thread would keep a failed run alive
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    await store.close()
+        await store.close()
 
 
 @pytest.mark.asyncio
