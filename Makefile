@@ -28,7 +28,7 @@ test: setup        ## every test that this machine can run; as root all of them
 	@.ci/packages test
 	$(BIN)/pytest $(ARGS)
 
-check: setup       ## two minutes: style, types, unit tests, rule samples
+check: setup       ## three minutes: style, types, unit tests, rule samples
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

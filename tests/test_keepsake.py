@@ -1,5 +1,6 @@
 import io
 import pickle
+from hashlib import blake2b
 
 import pytest
 from hypothesis import given, settings
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from story import ANA, BOB, ENFORCE, START, line
 
 from appliance.judge.judge import Judge
-from appliance.keepsake import UnknownLayoutError, layout, read, write
+from appliance.keepsake import DIGEST, UnknownLayoutError, layout, read, write
 from appliance.model import Banned, Evidence, Outcome, Protocol
 
 SEED = b"a seed for tests"
@@ -90,16 +91,36 @@ def test_file_cut_short_is_refused():
             read(io.BytesIO(text[:cut]))
 
 
+def _written():
+    judge = Judge(ENFORCE, SEED)
+    for at in range(5):
+        judge.judge(line(float(at)), START + at)
+    file = io.BytesIO()
+    write(judge.saved(), file)
+    return file.getvalue()
+
+
+WRITTEN = _written()
+
+
 class Evil:
     def __reduce__(self):
         return print, ("this must not be printed",)
 
 
+@settings(max_examples=200)
+@given(st.randoms(use_true_random=False), st.integers(1, 255))
+def test_file_with_one_byte_changed_is_refused(chance, change):
+    text = bytearray(WRITTEN)
+    text[chance.randrange(len(text))] ^= change
+
+    with pytest.raises(UnknownLayoutError):
+        read(io.BytesIO(text))
+
+
 def test_file_that_would_run_something_else_is_refused(capsys):
-    file = io.BytesIO()
-    file.write(b"zward judgement " + layout())
-    pickle.dump({"joins": Evil()}, file)
-    file.seek(0)
+    text = b"zward judgement " + layout() + pickle.dumps({"joins": Evil()})
+    file = io.BytesIO(text + blake2b(text, digest_size=DIGEST).digest())
 
     with pytest.raises(UnknownLayoutError, match=r"builtins\.print has no place in it"):
         read(file)
