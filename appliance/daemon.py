@@ -7,7 +7,6 @@ import os
 import platform
 import signal
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -153,11 +152,10 @@ class Daemon:
         await self._resolve_names()
         backend = await self._opened_backend(self.config.mode)
         policy = await self._policy(_mode_of(backend))
-        watches = (getattr(policy.watches, each.name) for each in fields(policy.watches))
         self.metrics.start_detectors(
             {each.name: ("host",) for each in policy.detectors}
             | {policy.watches.neighbourhood.name: ("network",), OPERATOR: KINDS},
-            [each.name for each in (*policy.tellers, *watches)],
+            [each.name for each in (*policy.tellers, *policy.watches)],
         )
         self.metrics.start_programs(program.stem for program in rules.programs)
         judge = Judge(policy, seed=os.urandom(32))
@@ -296,9 +294,10 @@ class Daemon:
 
     def _reload_counted(self, *, success: bool) -> None:
         self.metrics.reloads.labels("success" if success else "failure").inc()
-        self.metrics.reload_ok.set(success)
         if success:
             self._count_config()
+        else:
+            self.metrics.reload_ok.set(0)
 
     def _count_config(self) -> None:
         """A configuration was taken up."""

@@ -24,7 +24,7 @@ from appliance.model import BAN_SCOPES, Ban
 
 log = logging.getLogger(__name__)
 
-HOST_PREFIXES = (32, 64, 128)
+_HOST_PREFIXES = (32, 64, 128)
 """Prefix lengths of what counts as one host: of IPv6 a /64 (`address.SOURCE_PREFIX`), or one address by hand."""
 
 _REFUSALS = {
@@ -127,8 +127,7 @@ class Enforcer:
 
     def _count_ban(self, ban: Ban) -> None:
         metrics, net = self._metrics, ban.net
-        kind = "host" if net.prefix in HOST_PREFIXES else "network"
-        metrics.bans.labels(ban.detector, ban.scope, str(net.family), kind).inc()
+        metrics.bans.labels(ban.detector, ban.scope, str(net.family), kind_of(net.prefix)).inc()
         if ban.detector != OPERATOR:
             metrics.ban_steps.labels(STEPS[min(ban.step, len(STEPS) - 1)]).inc()
 
@@ -238,6 +237,11 @@ class Enforcer:
             log.warning("the firewall works again")
         self.fault = ""
         self._metrics.degraded.labels("firewall").set(0)
+
+
+def kind_of(prefix: int) -> str:
+    """How metrics call what a ban keeps out: one of `declared.KINDS`."""
+    return "host" if prefix in _HOST_PREFIXES else "network"
 
 
 def _place(ban: Ban) -> Place:

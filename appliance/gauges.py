@@ -5,12 +5,11 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from pathlib import Path
 
 from appliance.clocks import Clocks
 from appliance.drift import DriftWatch
-from appliance.enforcer import HOST_PREFIXES
+from appliance.enforcer import kind_of
 from appliance.firewall.backend import DROPS, BackendError, Drop, Dropped
 from appliance.gate import Gate
 from appliance.judge.detector import DetectorMode
@@ -157,15 +156,14 @@ def _of_senders(listeners: Listeners, clocks: Clocks, started: float) -> dict[De
 
 
 def _modes(policy: Policy) -> Values:
-    watches = (getattr(policy.watches, each.name) for each in fields(policy.watches))
-    in_force = {each.name: each.mode for each in (*policy.detectors, *policy.tellers, *watches)}
+    in_force = {each.name: each.mode for each in (*policy.detectors, *policy.tellers, *policy.watches)}
     return {(name, mode): float(mode is now) for name, now in in_force.items() for mode in DetectorMode}
 
 
 def _standing(counted: Mapping[tuple[int, int, Scope], int]) -> Values:
     values: Values = dict.fromkeys(d.BANS_ACTIVE.known, 0.0)
     for (family, prefix, scope), number in counted.items():
-        values[scope, str(family), "host" if prefix in HOST_PREFIXES else "network"] += number
+        values[scope, str(family), kind_of(prefix)] += number
     return values
 
 

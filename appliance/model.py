@@ -250,6 +250,10 @@ class Severity(StrEnum):
     """Worth waking somebody."""
 
 
+RANK: Mapping[Severity, int] = {severity: rank for rank, severity in enumerate(Severity)}
+"""The graver, the higher."""
+
+
 @dataclass(frozen=True, slots=True)
 class Noticed:
     """Something a person should be told; no ban belongs to it."""

@@ -21,7 +21,7 @@ from appliance.notify.advice import advice_of
 from appliance.notify.alerts import WITH_AN_END, Alert, Alerts
 from appliance.notify.backoff import Backoff
 from appliance.notify.channel import CLOSING, ChannelError, Count, Told
-from appliance.notify.posting import client, named, post
+from appliance.notify.posting import client, named, post, post_to_each
 
 GATHER = 1.0
 """Seconds that the first alert of a burst waits for the others."""
@@ -120,15 +120,8 @@ class AlertmanagerChannel:
         test = Alert("test", self._host, Severity.NOTICE, "", None, None, now, now, now + TEST_LASTS, 0)
         told = self._said(test, now, test.ends)
         told["annotations"] = {"summary": "This is a test.", "description": "Somebody ran `zward test`."}
-        taken = []
-        async with client() as session:
-            for place in self._places:
-                try:
-                    await post(session, place.url, [told])
-                except ChannelError as fault:
-                    raise ChannelError(f"{place.backoff.name}: {fault}") from None
-                taken.append(place.backoff.name)
-        return f"{', '.join(taken)}: took the alert {test.alertname}, which ends in {TEST_LASTS:g} s"
+        taken = await post_to_each(((place.backoff.name, place.url) for place in self._places), [told])
+        return f"{taken}: took the alert {test.alertname}, which ends in {TEST_LASTS:g} s"
 
     async def _serve(self, session: aiohttp.ClientSession, place: _Place) -> None:
         while True:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from appliance.address import Net
-from appliance.model import Noticed, Severity
+from appliance.model import RANK, Noticed, Severity
 from appliance.notify.advice import alertname
 
 MOST = 1000
@@ -31,8 +31,6 @@ was told. After that it has ended there by itself."""
 
 TOLD_AS_NOTICES = frozenset({"stale-device", "zmauditswatch"})
 """Alerts although they are mere notices: a help desk can act on each. All others are from `WARNING` on."""
-
-RANK: dict[Severity, int] = {Severity.NOTICE: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class Alerts:
         self.hold = hold
         """Seconds that a fact without an end stays up after it was last told; may be changed at any time."""
         self._most = most
-        self._up: Mapping[Severity, OrderedDict[Key, Alert]] = {severity: OrderedDict() for severity in RANK}
+        self._up: Mapping[Severity, OrderedDict[Key, Alert]] = {severity: OrderedDict() for severity in Severity}
         """By severity, in the order in which they were last told."""
         self._ended: OrderedDict[tuple[Key, Severity], Alert] = OrderedDict()
         self.changes = 0
@@ -117,7 +115,7 @@ class Alerts:
 
     def _all(self) -> Iterator[Alert]:
         """All that are up, the worst first."""
-        for severity in reversed(RANK):
+        for severity in reversed(Severity):
             yield from self._up[severity].values()
 
     def _raise(self, noticed: Noticed, known: Alert | None, now: float) -> None:

@@ -11,6 +11,11 @@ LONGEST = 60.0
 """Seconds between two tries at most: so late at worst after the other side is well again."""
 
 
+def pause_after(failures: int, longest: float) -> float:
+    """Seconds before the next try, after so many failures in a row."""
+    return min(FIRST * 2.0 ** min(failures - 1, 16), longest)
+
+
 @dataclass(slots=True)
 class Backoff:
     """How it goes with one other side."""
@@ -28,7 +33,7 @@ class Backoff:
             log.warning("%s: %s; tried again until it works", self.name, why)
         self.failures += 1
         self.fault = f"{self.name}: {why}"
-        return min(FIRST * 2.0 ** min(self.failures - 1, 16), LONGEST)
+        return pause_after(self.failures, LONGEST)
 
     def worked(self) -> None:
         if self.failures:

@@ -1,6 +1,7 @@
 """JSON posted to somebody else's HTTP server, whose answers are not to be trusted."""
 
 import json
+from collections.abc import Iterable
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -36,6 +37,20 @@ def named(url: str) -> str:
     """An address for the log: without user, password and path, which may be the secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+async def post_to_each(receivers: Iterable[tuple[str, str]], what: object) -> str:
+    """Post the same to several, each with its name and address; the names of all. Raises ChannelError for the first
+    that does not take it."""
+    taken = []
+    async with client() as session:
+        for name, url in receivers:
+            try:
+                await post(session, url, what)
+            except ChannelError as fault:
+                raise ChannelError(f"{name}: {fault}") from None
+            taken.append(name)
+    return ", ".join(taken)
 
 
 async def post(session: aiohttp.ClientSession, url: str, what: object) -> None:

@@ -15,13 +15,12 @@ import aiohttp
 
 from appliance.config.notify import Webhook
 from appliance.judge.words import visible
-from appliance.model import Banned, Noticed
+from appliance.model import RANK, Banned, Noticed
 from appliance.moments import iso
 from appliance.notify.advice import advice_of
-from appliance.notify.alerts import RANK
 from appliance.notify.backoff import Backoff
 from appliance.notify.channel import CLOSING, ChannelError, Count, Told
-from appliance.notify.posting import Refused, client, named, post
+from appliance.notify.posting import Refused, client, named, post, post_to_each
 
 VERSION = 1
 WAITING = 10_000
@@ -92,15 +91,8 @@ class WebhookChannel:
 
     async def check(self) -> str:
         told = self._event("test", self._clock()) | {"reason": "Somebody ran `zward test`."}
-        taken = []
-        async with client() as session:
-            for place in self._places:
-                try:
-                    await post(session, place.url, [told])
-                except ChannelError as fault:
-                    raise ChannelError(f"{place.backoff.name}: {fault}") from None
-                taken.append(place.backoff.name)
-        return f"{', '.join(taken)}: took an event of kind test"
+        taken = await post_to_each(((place.backoff.name, place.url) for place in self._places), [told])
+        return f"{taken}: took an event of kind test"
 
     def _concerns(self, noticed: Noticed) -> bool:
         """What ends something is told whatever it weighs: the receiver may have been told that it began."""

@@ -3,8 +3,9 @@
 Where several ask for a ban at once, the one whose first step is longest decides, then the one named first.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, Protocol
 
 from appliance.judge.detect.admin_door import AdminDoor
 from appliance.judge.detect.break_in import BreakIn
@@ -25,7 +26,7 @@ from appliance.judge.detect.spraying import Spraying
 from appliance.judge.detect.stale_device import StaleDevice
 from appliance.judge.detect.trap import Trap
 from appliance.judge.detect.zmauditswatch import Zmauditswatch
-from appliance.judge.detector import Detector, Teller
+from appliance.judge.detector import Detector, DetectorMode, Teller
 
 DETECTORS: Mapping[str, type[Detector]] = {
     "trap": Trap,
@@ -45,6 +46,15 @@ TELLERS: Mapping[str, type[Teller]] = {
 """They tell of failures."""
 
 
+class Watch(Protocol):
+    """What all of `Watches` have."""
+
+    name: ClassVar[str]
+
+    @property
+    def mode(self) -> DetectorMode: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Watches:
     """Those that look at something else than one source's failures: the whole site, its networks, logins, ourselves."""
@@ -58,6 +68,9 @@ class Watches:
     silence: Silence = field(default_factory=Silence)
     fuse: FuseLimits = field(default_factory=FuseLimits)
     ineffective: Ineffective = field(default_factory=Ineffective)
+
+    def __iter__(self) -> Iterator[Watch]:
+        return (getattr(self, each.name) for each in fields(self))
 
 
 def default_detectors() -> tuple[Detector, ...]:

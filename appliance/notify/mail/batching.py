@@ -8,7 +8,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from appliance.model import Ban, Banned, Noticed, Severity, Watched
+from appliance.model import RANK, Ban, Banned, Noticed, Severity, Watched
 
 SAMPLES = 50
 """Bans kept of each detector, and shown in one mail: what a person looks through."""
@@ -31,8 +31,6 @@ QUIET = 2.0
 """Seconds without a further notice after which what is urgent goes out: what belongs together comes together."""
 WITHIN = 10.0
 """Seconds after the first within which it goes out whatever else comes."""
-
-_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,7 @@ class Group:
         key = notice.detector, notice.subject, notice.over
         known = self._notices.get(key)
         if known is not None:
-            is_graver = _RANKS[notice.severity] >= _RANKS[known.notice.severity]
+            is_graver = RANK[notice.severity] >= RANK[known.notice.severity]
             self._notices[key] = Heard(notice if is_graver else known.notice, known.since, now, known.times + 1)
         elif len(self._notices) < NOTICES:
             self._notices[key] = Heard(notice, since, now)
@@ -176,7 +174,7 @@ class Batching:
     def __init__(self, at_once: Severity, every: float, batch_after: float, batch_within: float) -> None:
         self.urgent = Group(QUIET, WITHIN, every)
         self.batch = Group(batch_after, batch_within)
-        self._least = _RANKS[at_once]
+        self._least = RANK[at_once]
         self._begun: OrderedDict[tuple[str, str], _Told] = OrderedDict()
 
     def tell(self, what: Banned | Watched | Noticed, now: float) -> None:
@@ -191,7 +189,7 @@ class Batching:
     def _notice(self, notice: Noticed, now: float) -> None:
         """What ends is told as soon as what began was."""
         key = notice.detector, notice.subject
-        is_urgent = _RANKS[notice.severity] >= self._least
+        is_urgent = RANK[notice.severity] >= self._least
         told = self._begun.pop(key, None)
         if told is not None and now - told.last > FRESH and not notice.over:
             told = None

@@ -18,7 +18,7 @@ from typing import ClassVar
 from appliance.config.notify import Email
 from appliance.judge.words import visible
 from appliance.model import Act, Banned, Noticed, Spared, Watched
-from appliance.notify.backoff import FIRST, Backoff
+from appliance.notify.backoff import Backoff, pause_after
 from appliance.notify.channel import CLOSING, ChannelError, Count, Told
 from appliance.notify.mail.batching import OTHER, Batching, Gathered, Group
 from appliance.notify.mail.digest import Day, digest, next_digest
@@ -208,7 +208,7 @@ class EmailChannel:
             except ChannelError as fault:
                 self._count("failed", 1)
                 self._backoff.failed(fault)
-                self._resting_until = loop.time() + _pause(self._backoff.failures)
+                self._resting_until = loop.time() + pause_after(self._backoff.failures, LONGEST)
                 return
             self._backoff.worked()
 
@@ -239,17 +239,12 @@ class EmailChannel:
         if not waiting.tries:
             log.warning("the mail %r is put off: %s", str(waiting.mail["Subject"]), why)
         waiting.tries += 1
-        waiting.not_before = asyncio.get_running_loop().time() + _pause(waiting.tries)
+        waiting.not_before = asyncio.get_running_loop().time() + pause_after(waiting.tries, LONGEST)
 
     def _drop(self, waiting: Waiting, why: str) -> None:
         log.error("the mail %r is lost: %s", str(waiting.mail["Subject"]), why)
         self._mails.pop(waiting.kind, None)
         self._count("dropped", 1)
-
-
-def _pause(failures: int) -> float:
-    """Seconds before the next try, after so many failures in a row."""
-    return min(FIRST * 2.0 ** min(failures - 1, 16), LONGEST)
 
 
 def _own_address(host: str) -> str:

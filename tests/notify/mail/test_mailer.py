@@ -16,6 +16,7 @@ from notify.siem.siems import Counts, until
 
 from appliance.config.notify import Email
 from appliance.model import Act, Ban, Banned, Noticed, Severity, Spared, Watched
+from appliance.notify import backoff
 from appliance.notify.channel import Channel, ChannelError
 from appliance.notify.mail import batching, mailer, smtp
 from appliance.notify.mail.digest import Day
@@ -81,7 +82,7 @@ def quick(monkeypatch):
     """Seconds become hundredths."""
     monkeypatch.setattr(batching, "QUIET", 0.03)
     monkeypatch.setattr(batching, "WITHIN", 0.2)
-    monkeypatch.setattr(mailer, "FIRST", 0.02)
+    monkeypatch.setattr(backoff, "FIRST", 0.02)
     monkeypatch.setattr(mailer, "LONGEST", 0.1)
     monkeypatch.setattr(mailer, "LOOK", 0.02)
     monkeypatch.setattr(smtp, "ANSWER", 2.0)
@@ -256,7 +257,13 @@ async def test_a_server_that_hangs_does_not_end_it(monkeypatch):
 
 @pytest.mark.asyncio
 async def test_the_pause_between_two_tries_doubles_up_to_its_limit():
-    assert [round(mailer._pause(failures), 2) for failures in range(1, 6)] == [0.02, 0.04, 0.08, 0.1, 0.1]
+    assert [round(backoff.pause_after(failures, mailer.LONGEST), 2) for failures in range(1, 6)] == [
+        0.02,
+        0.04,
+        0.08,
+        0.1,
+        0.1,
+    ]
 
 
 @pytest.mark.asyncio
