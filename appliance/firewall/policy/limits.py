@@ -53,7 +53,10 @@ def guard(scope: Scope) -> str:
 
 
 def limit_sets(room: Room, size: int) -> list[str]:
-    return [_set(name, kind, family, size) for name, _ in _classes(room) for kind in _MEMORY for family in (4, 6)]
+    """Each says its limit: an element keeps the one it was added with, so another limit needs another set."""
+    return [
+        _set(name, kind, family, size, most) for name, most in _classes(room) for kind in _MEMORY for family in (4, 6)
+    ]
 
 
 def limit_chains(room: Room) -> list[Chain]:
@@ -124,10 +127,10 @@ def _absent(name: str, verdict: str) -> list[str]:
     return [f"{SOURCE[family]} != @{name}{family} {verdict}" for family in (4, 6)]
 
 
-def _set(name: str, kind: str, family: int, size: int) -> str:
+def _set(name: str, kind: str, family: int, size: int, most: int) -> str:
     timeout = _MEMORY[kind]
     flags = ("flags dynamic,timeout", f"timeout {timeout}") if timeout else ("flags dynamic",)
-    return block(f"set {name}_{kind}{family}", f"type {ADDRESS_TYPE[family]}", f"size {size}", *flags)
+    return block(f"set {name}_{kind}{family}", f"# {most}", f"type {ADDRESS_TYPE[family]}", f"size {size}", *flags)
 
 
 def _classes(room: Room) -> tuple[tuple[str, int], tuple[str, int]]:

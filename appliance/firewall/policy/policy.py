@@ -2,12 +2,17 @@
 
 A text has two parts. The first declares the table's sets, counters and chains, the second fills them. It can be loaded
 where there is no such table, and over one with the same declarations: then every source's memory and every counter
-stay as they are, and only rules and networks are exchanged. Over another table (another mode, another limit, which
-the known sources' elements would not take up) it has to replace it; `transaction` says which of both is right. Each
-is one transaction. Every base chain ends in a drop of its own, since the kernel sets a new chain's policy a moment
-after its rules.
+stay as they are, and only rules and networks are exchanged. Over a table that declares something otherwise (another
+mode, another limit, which the known sources' elements would not take up) that has to go first; `transaction` says
+what. Each is one transaction. Every base chain ends in a drop of its own, since the kernel sets a new chain's policy a
+moment after its rules.
+
+A base chain goes only if its hook changes, and the whole table only if nobody knows what is in it. The kernel takes a
+removed chain off its hook last, when the elements of its maps are gone already: until then what it finds in no map is
+refused (measured on 6.18 with 1,000 new connections a second: every second such load refused one or two of them).
 """
 
+import re
 from collections.abc import Collection, Iterator
 
 from appliance.address import Net
@@ -48,6 +53,9 @@ _COUNTED = f"ct mark and {COUNTED | REFUSED:#x} == {COUNTED:#x} accept"
 _FILLING = f"flush table inet {TABLE}\n"
 """Ends a text's declarations: removes the rules of all chains."""
 
+_DECLARATION = re.compile(r"^\t(?P<name>(?P<kind>counter|set|chain) \w+) \{(?: \}|\n(?:\t\t.*\n)*\t\})\n", re.MULTILINE)
+_UNFILLED = block(f"table inet {TABLE}")
+
 
 def render(
     gateway: Gateway,
@@ -71,7 +79,6 @@ def render(
         *_base_chains(gateway),
     ]
     declared = [
-        *(f"# {room.scope}: {room.stranger}, favoured {room.favoured}" for room in rooms),
         *(f"counter policy_{reason} {{ }}" for reason in COUNTERS),
         *(network_set(name, family) for name in networks for family in (4, 6)),
         *(text for room in rooms for text in limit_sets(room, size)),
@@ -88,9 +95,22 @@ def render(
 
 def transaction(text: str, standing: str | None) -> str:
     """What to load to put `text` in force where `standing` is, or where nobody knows what is."""
-    if standing is not None and standing.partition(_FILLING)[0] == text.partition(_FILLING)[0]:
+    there, wanted = _declared(standing or ""), _declared(text)
+    if not there:
+        return f"add table inet {TABLE}\ndelete table inet {TABLE}\n{text}"
+    # chains before the sets and counters that their rules name, which `flush` has removed
+    going = sorted(name for name, declaration in there.items() if wanted.get(name) != declaration)
+    if not going:
         return text
-    return f"add table inet {TABLE}\ndelete table inet {TABLE}\n{text}"
+    return _FILLING + "".join(f"delete {kind} inet {TABLE} {name}\n" for kind, name in map(str.split, going)) + text
+
+
+def _declared(text: str) -> dict[str, str]:
+    """`set web_rate4` → its declaration; nothing where a text is not one of ours."""
+    declarations = text.partition(_FILLING)[0]
+    if _DECLARATION.sub("", declarations).split() != _UNFILLED.split():
+        return {}
+    return {found["name"]: found[0] for found in _DECLARATION.finditer(declarations)}
 
 
 def _inside(gateway: Gateway) -> Iterator[Net]:

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from gateways import BRIDGE, HOST, ROUTED, nets
 
-from appliance.address import parse_network
 from appliance.firewall.backend import PORTS
 from appliance.firewall.policy.gateway import Gateway, Limits, Port, Publish, Shape
 from appliance.firewall.policy.policy import COUNTERS, render, transaction
@@ -137,22 +136,31 @@ def test_a_load_keeps_the_table_where_only_rules_and_networks_differ() -> None:
     assert transaction(other, text) == other != text
 
 
-@pytest.mark.parametrize(
-    "standing",
-    [
-        None,
-        "",
-        render(BRIDGE),
-        render(ROUTED, size=16),
-        render(replace(ROUTED, limits=Limits(login=301))),
-        render(replace(ROUTED, publish=ROUTED.publish[:1])),
-        render(replace(ROUTED, snat=parse_network("203.0.113.1"))).replace("size 65536", "size 65535"),
-    ],
-)
-def test_a_load_replaces_a_table_that_is_declared_otherwise(standing: str | None) -> None:
+@pytest.mark.parametrize("standing", [None, "", render(ROUTED).replace("counter policy_full { }", "map full { }")])
+def test_a_load_replaces_a_table_that_nobody_knows(standing: str | None) -> None:
     text = render(ROUTED)
 
     assert transaction(text, standing) == REPLACES + text
+
+
+@pytest.mark.parametrize(
+    ("standing", "gone", "count"),
+    [
+        (render(HOST), r"chain answers", 1),
+        (render(ROUTED, size=16), r"set \w+_(open|rate|held)[46]", 48),
+        (render(replace(ROUTED, limits=Limits(login=301))), r"set login_\w+", 12),
+        (render(replace(ROUTED, publish=ROUTED.publish[:1])), r"", 0),
+    ],
+)
+def test_a_load_removes_only_what_is_declared_otherwise(standing: str, gone: str, count: int) -> None:
+    text = render(ROUTED)
+
+    added = transaction(text, standing).removesuffix(text).splitlines()
+    assert added[:1] == ["flush table inet zward_policy"][:count]
+    assert [
+        line for line in added[1:] if re.fullmatch(f"delete {gone.replace(' ', ' inet zward_policy ')}", line)
+    ] == added[1:]
+    assert len(added[1:]) == count
 
 
 def test_all_ports_of_a_scope_lead_to_its_guard() -> None:
