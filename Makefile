@@ -55,5 +55,5 @@ fmt: setup         ## let ruff put the code in order
 	$(BIN)/ruff format .
 
 clean:             ## remove what the targets above made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
