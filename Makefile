@@ -7,10 +7,10 @@ BIN    := .venv/bin
 READY  := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check bench stories dashboards previews fmt clean
+.PHONY: help setup run demo test check image deb container vm test-image bench stories dashboards previews fmt clean
 
 help:              ## what can be made
-	@sed -n 's/^\([a-z]*\): *[^#]*## /\1#/p' $(firstword $(MAKEFILE_LIST)) | awk -F'#' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z -]*\): *[^#]*## /\1#/p' $(firstword $(MAKEFILE_LIST)) | awk -F'#' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 setup: $(READY)    ## .venv with exactly what uv.lock names
 $(READY): uv.lock pyproject.toml
@@ -32,8 +32,19 @@ check: setup       ## three minutes: style, types, unit tests, rule samples
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -m "not daemon and not kernel and not e2e and not slow" $(ARGS)
+	$(BIN)/pytest -q -m "not daemon and not kernel and not e2e and not slow and not image" $(ARGS)
 	$(BIN)/zward check
+
+image: setup       ## package, container image and virtual machine, as far as this machine can
+	@image/build
+
+deb container vm: setup ## one of them: build/zward_*.deb, the image zward, build/zward-*.qcow2
+	@image/build $@
+
+test-image: setup  ## builds all three and runs them before a real mail host; needs root
+	@.ci/packages test
+	@.ci/packages image
+	$(BIN)/pytest -m image $(ARGS)
 
 bench: setup       ## figures of this machine; as root also those that need the kernel
 	@.ci/packages test
