@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import platform
@@ -15,6 +16,7 @@ from aiohttp import web
 from appliance.address import NetSet
 from appliance.config.changes import needs_load, needs_restart
 from appliance.config.faults import ConfigError
+from appliance.config.kept import keep_in_force
 from appliance.config.load import load
 from appliance.config.policy import policy_of
 from appliance.config.rule_files import RuleError, rules_for
@@ -35,6 +37,7 @@ from appliance.judge.policy import Policy
 from appliance.keeper import Keeper
 from appliance.learner import Learner
 from appliance.listen.listeners import Listeners, open_listeners
+from appliance.listen.passed import Passed
 from appliance.listen.sockets import Limits
 from appliance.metrics.declared import KINDS
 from appliance.metrics.metrics import Metrics
@@ -52,6 +55,7 @@ from appliance.read.rules import RuleSet
 from appliance.recovery import take_up_bans
 from appliance.store.store import Store, StoreError
 from appliance.surroundings import never_ban
+from appliance.systemd import inherited
 from appliance.version import VERSION
 from appliance.web.admin import admin_app
 from appliance.web.pages import public_app
@@ -133,6 +137,7 @@ class Daemon:
         self.metrics.build.info({"version": VERSION, "python": platform.python_version()})
         self._count_config()
         self.metrics.watch(self.gauges.readings)
+        self._keep_config()
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -184,8 +189,9 @@ class Daemon:
             connections_each=listen.connections_per_sender,
             connections=listen.connections,
         )
+        networks, passed = NetSet(listen.senders), Passed(itertools.chain.from_iterable(inherited().values()))
         opened = await open_listeners(
-            listen.udp, listen.tcp, NetSet(listen.senders), self._receive, self._count_fault, limits
+            listen.udp, listen.tcp, networks, self._receive, self._count_fault, limits, passed
         )
         opened.senders.names = _sender_names(self.config)
         return opened
@@ -272,6 +278,7 @@ class Daemon:
                 await self._change_backend(config.mode)
             lifted = await self._adopt()
             self._reload_counted(success=True)
+            self._keep_config()
             return {
                 "lifted": list(dict.fromkeys(str(ban.net) for ban in lifted)),
                 "needs_restart": needs_restart(old, config),
@@ -291,6 +298,10 @@ class Daemon:
             log.warning("reloaded")
             for key in reloaded["needs_restart"]:
                 log.warning("%s takes effect at the next start", key)
+
+    def _keep_config(self) -> None:
+        if self.path:
+            keep_in_force(self.path, self.config, time.time())
 
     def _reload_counted(self, *, success: bool) -> None:
         self.metrics.reloads.labels("success" if success else "failure").inc()

@@ -72,6 +72,7 @@ class Overview:
             "version": VERSION,
             "mode": self._mode(),
             "uptime": round(now - self._started),
+            "missing": self.what_is_missing(),
             "faults": [f"{part}: {fault}" for part, fault in faults.items() if fault],
             "listening": self.listening(),
             "frames": self._gate.funnel(),

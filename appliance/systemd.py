@@ -9,7 +9,10 @@ FIRST = 3
 """The first descriptor that is handed over (SD_LISTEN_FDS_START)."""
 
 MOST = 64
-"""Descriptors. Our units hand over two; a number beyond this was not written by systemd."""
+"""Descriptors. Our units hand over six at most; a number beyond this was not written by systemd."""
+
+UNNAMED = "unknown"
+"""What a descriptor is called whose unit gives it no name, as in sd_listen_fds_with_names(3)."""
 
 
 def notify(text: str, descriptors: Sequence[int] = ()) -> bool:
@@ -33,24 +36,30 @@ def notify(text: str, descriptors: Sequence[int] = ()) -> bool:
     return True
 
 
-def inherited() -> dict[str, int]:
+def inherited() -> dict[str, list[int]]:
     """The descriptors that systemd hands to this very process, by name (`FileDescriptorName=`, `FDNAME=`).
 
-    Of several with one name the first; the others are closed. No child of ours inherits them.
+    Several may have one name. No child of ours inherits them.
     """
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return {}
-    number = _number("LISTEN_FDS")
-    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
-    found: dict[str, int] = {}
-    for descriptor, name in zip(range(FIRST, FIRST + min(number, MOST)), names, strict=False):
-        if name in found:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-            continue
-        os.set_inheritable(descriptor, False)
-        found[name] = descriptor
+    number = min(_number("LISTEN_FDS"), MOST)
+    names = os.environ["LISTEN_FDNAMES"].split(":") if "LISTEN_FDNAMES" in os.environ else [UNNAMED] * number
+    found: dict[str, list[int]] = {}
+    for descriptor, name in zip(range(FIRST, FIRST + number), names, strict=False):
+        with contextlib.suppress(OSError):  # the number was not systemd's, and nothing is open there
+            os.set_inheritable(descriptor, False)
+            found.setdefault(name, []).append(descriptor)
     return found
+
+
+def inherited_once() -> dict[str, int]:
+    """As `inherited`, for who expects one of each name: of several the first, and the others are closed."""
+    found = inherited()
+    for numbers in found.values():
+        for number in numbers[1:]:
+            os.close(number)
+    return {name: numbers[0] for name, numbers in found.items()}
 
 
 def watchdog_pause() -> float | None:

@@ -5,14 +5,16 @@ with kernels_in(namespace) as kernel_in:
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 
+import pytest
 from namespaces import Namespace
 
 from appliance.address import Net, parse_network
 from appliance.firewall.backend import Element
 from appliance.firewall.orders import Orders
-from appliance.firewall.table.features import Features
+from appliance.firewall.table.features import Features, probed
 from appliance.firewall.table.kernel import Kernel
 from appliance.firewall.table.netlink import Netlink
 from appliance.firewall.watch import generation
@@ -31,13 +33,23 @@ HOUR = 3600
 Opened = Callable[..., Kernel]
 
 
+def require(features: Features) -> None:
+    """Skip the test if this kernel lacks one of them. The thread is in a namespace of its own."""
+    if any(features):
+        lacking = [name for name, wanted, has in zip(Features._fields, features, probed(), strict=True) if wanted > has]
+        if lacking:
+            pytest.skip(f"Linux {os.uname().release} does not have yet what is tried here: {', '.join(lacking)}")
+
+
 @contextlib.contextmanager
 def kernels_in(namespace: Namespace) -> Iterator[Opened]:
     """Makes kernels there; they are closed at the end."""
     with contextlib.ExitStack() as stack:
 
-        def made(features: Features | None = NEW, size: int = 100_000, orders: Orders | None = None) -> Kernel:
+        def made(features: Features | None = None, size: int = 100_000, orders: Orders | None = None) -> Kernel:
+            """Without `features`: what this kernel can do. Skips the test where this kernel cannot do that much."""
             with namespace.entered():
+                require(features or OLD)
                 kernel = stack.enter_context(contextlib.closing(Kernel(Netlink(), features, size)))
             if orders:
                 kernel.open(orders)

@@ -23,10 +23,11 @@ from appliance.firewall.table.netlink import Netlink
 PLAIN = """
 from appliance.firewall import helper
 from appliance.firewall.table import kernel
-kernel.probed = lambda: kernel.Features(persist=False, destroy=True, updates=True)
+can = kernel.probed
+kernel.probed = lambda: can()._replace(persist=False)
 helper.main()
 """
-"""A helper that takes its kernel for an older one, on which a table belongs to nobody."""
+"""A helper that takes its kernel for one before 6.9, on which a table belongs to nobody."""
 
 
 @dataclass

@@ -14,8 +14,9 @@ FLOORS = [
     ("appliance.daemon", "appliance.root.supervisor"),
     ("appliance.root.loading", "appliance.restoring"),
     ("appliance.replay",),
-    ("appliance.root.rollback", "appliance.root.rulesets"),
+    ("appliance.root.last_good", "appliance.root.rollback", "appliance.root.rulesets"),
     ("appliance.web",),
+    ("appliance.setup",),
     ("appliance.people",),
     (
         *("appliance.daily", "appliance.desk", "appliance.fencer", "appliance.gauges", "appliance.overview"),

@@ -1,4 +1,4 @@
-"""The commands that ask the running daemon: status, bans, ban, unban, why, reload."""
+"""The commands that ask the running daemon: status, health, bans, ban, unban, why, reload."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from appliance.cli.asking import ask
-from appliance.cli.options import NOT_FOUND, Duration, config_option, json_option, print_json
+from appliance.cli.options import FAILED, NOT_FOUND, Duration, config_option, json_option, print_json
 from appliance.cli.tables import LABEL, in_words, moment, print_fact, print_table, stretch
 from appliance.firewall.backend import CLOSED_PORTS
 from appliance.judge.words import kind, shown, visible
@@ -48,6 +48,19 @@ def status(config: Path | None, as_json: bool) -> None:
         print_fact("sender", "no host has sent a line yet")
     for doubt in told["doubts"]:
         print_fact("doubtful", doubt)
+
+
+@click.command(help="Whether zward does what it is asked: exit code 0, else what is missing. For health checks.")
+@config_option
+@json_option
+def health(config: Path | None, as_json: bool) -> None:
+    missing = ask(config, "GET", "/status")["missing"]
+    if as_json:
+        print_json({"ready": not missing, "missing": missing})
+    else:
+        click.echo(visible(missing) or "ready")
+    if missing:
+        raise SystemExit(FAILED)
 
 
 _COLOURS = {"critical": "red", "warning": "yellow"}
@@ -248,7 +261,12 @@ def reload(config: Path | None, as_json: bool) -> None:
     told = ask(config, "POST", "/reload")
     if as_json:
         print_json(told)
-        return
+    else:
+        print_reloaded(told)
+
+
+def print_reloaded(told: dict[str, Any]) -> None:
+    """What a reload did, and what is left to do."""
     click.echo("reloaded")
     for net in told["lifted"]:
         click.echo(f"lifted {net}: it may no longer be banned")

@@ -64,6 +64,15 @@ def findings(socket: Path) -> list[dict[str, Any]]:
     return found
 
 
+def reloaded(config: Path) -> dict[str, Any]:
+    """Let the daemon take up this configuration; its answer. Raises Unreachable; ends the command where it says no."""
+    status, body = _exchange(_socket_of(config), "POST", "/reload", None)
+    if status != 200:
+        leave(body.get("error", f"zward answered {status}; its log says why"), _CODES.get(status, FAILED))
+    told: dict[str, Any] = body
+    return told
+
+
 def _exchange(address: Path, method: str, target: str, wish: str | None) -> tuple[int, Any]:
     """One request; its status and what the answer holds. An answer that is no JSON holds nothing."""
     connection = _Connection(address)

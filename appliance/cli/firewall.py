@@ -12,17 +12,31 @@ from typing import Any
 
 import click
 
-from appliance.cli.options import FAILED, NOT_FOUND, REFUSED, config_option, json_option, leave, print_json
+from appliance.cli.options import (
+    CONFIG_INVALID,
+    FAILED,
+    NOT_FOUND,
+    REFUSED,
+    config_option,
+    json_option,
+    leave,
+    print_json,
+)
 from appliance.cli.settings import config_of
 from appliance.config.durations import seconds as seconds_of
+from appliance.config.faults import ConfigError
+from appliance.config.kept import bare
+from appliance.config.load import load as load_config
 from appliance.config.places import find
+from appliance.config.schema import Config
 from appliance.firewall.backend import BackendError
 from appliance.firewall.policy.libnftables import NftError
 from appliance.firewall.policy.scratch import ScratchError
+from appliance.judge.words import visible
 from appliance.restoring import restore as restore_bans
 from appliance.root import rollback
 from appliance.root.files import LoadError, Refusal, require_root
-from appliance.root.loading import Loaded
+from appliance.root.loading import Loaded, confirmed, load_last_good
 from appliance.root.loading import clear as clear_all
 from appliance.root.loading import load as load_all
 from appliance.root.rulesets import POLICY, differences, rendered
@@ -78,19 +92,50 @@ def _faults_told() -> Iterator[None]:
     help="Take everything back after this time (60s, 5m) unless you type yes (with --json nobody asks), or run zward "
     "firewall confirm over a new connection.",
 )
-def load(config: Path | None, as_json: bool, force: bool, within: float | None) -> None:
+@click.option(
+    "--last-good",
+    "kept",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Keep there what is loaded; where the configuration cannot be loaded, load what was kept, and say so. For a "
+    "boot, which must not leave the network without a policy.",
+)
+def load(config: Path | None, as_json: bool, force: bool, within: float | None, kept: Path | None) -> None:
     path = find(config)
     with _faults_told():
         require_root("zward firewall load")
-        loaded = load_all(config_of(config), path, force=force, confirm=within)
+        if kept:
+            loaded = _loaded_or_last_good(path, force, within, kept)
+        else:
+            loaded = load_all(config_of(config), path, force=force, confirm=within)
         if as_json:
-            print_json(asdict(loaded) | {"directory": str(loaded.directory)})
+            when = loaded.last_good.isoformat() if loaded.last_good else None
+            print_json(asdict(loaded) | {"directory": str(loaded.directory), "last_good": when})
             return
         _print_loaded(loaded)
         if within is not None and (connection := rollback.waiting(loaded.directory)):
             with connection:
                 connection.send(rollback.WAIT)
-                _ask_for_yes(connection, within)
+                _ask_for_yes(connection, within, loaded.directory)
+
+
+def _loaded_or_last_good(path: Path | None, force: bool, within: float | None, kept: Path) -> Loaded:
+    """Load the configuration, or else what was loaded last."""
+    try:
+        return load_all(load_config(path), path, force=force, confirm=within, keep=kept)
+    except (ConfigError, LoadError, Refusal) as fault:
+        try:
+            loaded = load_last_good(kept)
+        except (LoadError, Refusal) as other:
+            code = CONFIG_INVALID if isinstance(fault, ConfigError) else FAILED
+            leave(f"{fault}\nand there is nothing to load instead: {other}", code)
+        for line in ("THE CONFIGURATION IS NOT IN FORCE:", *str(fault).split("\n")):
+            click.secho(visible(line), fg="red", err=True)
+        when = f"{loaded.last_good:%Y-%m-%d %H:%M:%S} UTC"
+        click.secho(
+            f"what was loaded at {when} is in force instead. Look with zward check, or zward rollback", err=True
+        )
+        return loaded
 
 
 def _print_loaded(loaded: Loaded) -> None:
@@ -107,7 +152,7 @@ def _print_loaded(loaded: Loaded) -> None:
     click.echo(f"orders for the helper: {loaded.directory}/orders; networks never banned: {loaded.never_ban}")
 
 
-def _ask_for_yes(waiter: socket.socket, within: float) -> None:
+def _ask_for_yes(waiter: socket.socket, within: float, directory: Path) -> None:
     """Wait for a word here, or for whatever else decides. Ends the command if the policy was taken back."""
     click.echo(
         f"it is taken back in {within:g} s. Open a NEW connection to this host; if that works, type yes here, "
@@ -125,17 +170,18 @@ def _ask_for_yes(waiter: socket.socket, within: float) -> None:
             break
         if lines:
             click.echo("yes keeps it, no takes it back at once")
-    _end_with(rollback.answer(waiter))
+    _end_with(rollback.answer(waiter), directory)
 
 
 def _decision(line: bytes) -> bytes | None:
     return {b"yes": rollback.CONFIRM, b"no": rollback.UNDO}.get(line.strip())
 
 
-def _end_with(said: str | None) -> None:
+def _end_with(said: str | None, directory: Path) -> None:
     """Tell what was decided; ends the command with a failure unless the policy stays."""
     if said != rollback.CONFIRMED:
         leave(said or "whoever would take it back is gone: the policy stays, and nobody has confirmed it", FAILED)
+    confirmed(directory)
     click.echo(said)
 
 
@@ -149,13 +195,15 @@ def _end_with(said: str | None) -> None:
 def confirm(config: Path | None, as_json: bool) -> None:
     with _faults_told():
         require_root("zward firewall confirm")
-        said = rollback.ask(config_of(config).firewall_directory, rollback.CONFIRM)
+        directory = config_of(config).firewall_directory
+        said = rollback.ask(directory, rollback.CONFIRM)
         if said is None:
             leave("no policy waits to be confirmed: it was confirmed or taken back already", NOT_FOUND)
         if as_json and said == rollback.CONFIRMED:
+            confirmed(directory)
             print_json({"confirmed": True})
         else:
-            _end_with(said)
+            _end_with(said, directory)
 
 
 @firewall.command(
@@ -231,9 +279,10 @@ def clear(config: Path | None, as_json: bool, yes: bool) -> None:
 )
 @config_option
 @json_option
-def restore(config: Path | None, as_json: bool) -> None:
+@click.option("--despite-faults", is_flag=True, help="With a faulty configuration, go by where it says the store is.")
+def restore(config: Path | None, as_json: bool, despite_faults: bool) -> None:
     with _faults_told():
-        restored = restore_bans(config_of(config))
+        restored = restore_bans(_places_at_least(find(config)) if despite_faults else config_of(config))
     refused = {str(net): reason for net, reason in restored.refused}
     if as_json:
         print_json({"has_store": restored.has_store, "sent": restored.sent, "refused": refused})
@@ -241,3 +290,13 @@ def restore(config: Path | None, as_json: bool) -> None:
     for net, reason in refused.items():
         click.echo(f"{net} was not banned again: {reason}", err=True)
     click.echo(f"bans in force: {restored.sent}" if restored.has_store else "there is no store yet: no ban to restore")
+
+
+def _places_at_least(path: Path | None) -> Config:
+    """The configuration; where it has faults, nothing of it but where store and helper are."""
+    try:
+        return load_config(path)
+    except ConfigError as fault:
+        for line in (*str(fault).split("\n"), "the bans of its store are restored all the same"):
+            click.secho(visible(line), fg="red", err=True)
+        return bare(path)

@@ -6,13 +6,16 @@ from pathlib import Path
 import click
 
 COMMANDS = {
+    "setup": ("setup", "The first configuration, and what the Zimbra hosts need."),
     "run": ("run", "Receive, judge and ban: the daemon."),
     "check": ("check", "Check the configuration and let every rule prove itself."),
     "explain": ("explain", "Say of received lines what zward makes of them."),
     "listen": ("listen", "Receive log lines and print them; judge nothing."),
     "replay": ("replay", "Try the configuration on old logs, before anybody is banned."),
     "reload": ("ask", "Let the daemon take up a changed configuration."),
+    "rollback": ("rollback", "Go back to a configuration that worked."),
     "status": ("ask", "How the daemon is."),
+    "health": ("ask", "Whether the daemon does what it is asked, for health checks."),
     "bans": ("ask", "Who is banned, until when and why."),
     "ban": ("ask", "Ban an address or network by hand."),
     "unban": ("ask", "Lift every ban that covers an address."),

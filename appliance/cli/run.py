@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import click
 from appliance.cli.options import CONFIG_INVALID, FAILED, config_option, leave
 from appliance.config.durations import in_words, seconds
 from appliance.config.faults import ConfigError
+from appliance.config.kept import last_good
 from appliance.config.load import load
 from appliance.config.places import find
 from appliance.config.schema import Config
+from appliance.root.privilege import CAP_NET_ADMIN, held
 
 
 def _duration(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -24,8 +27,8 @@ def _duration(_ctx: click.Context, _parameter: click.Parameter, value: str | Non
 
 @click.command(
     help="Receive, judge and ban, until SIGTERM or SIGINT. SIGHUP reloads. As root it loads the firewall first, and "
-    "then runs the firewall helper and the receiver, each with what it needs and no more; as anybody else it is the "
-    "receiver alone, and bans where the helper runs already."
+    "then runs the firewall helper and the receiver, each with what it needs and no more, and so does another user who "
+    "has CAP_NET_ADMIN; as anybody else it is the receiver alone, and bans where the helper runs already."
 )
 @config_option
 @click.option("--force", is_flag=True, help="Load a gateway policy even if it cuts off your own connection.")
@@ -37,26 +40,36 @@ def _duration(_ctx: click.Context, _parameter: click.Parameter, value: str | Non
 )
 @click.option("--supervised", is_flag=True, hidden=True, help="Be the receiver, whoever you are.")
 def run(config: Path | None, force: bool, confirm: str | None, supervised: bool) -> None:
+    if os.getpid() == 1:  # the first process of a container is sent no signal that it has not asked for
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    is_root = os.geteuid() == 0 and not supervised
-    if (force or confirm) and not is_root:
+    supervises = not supervised and (os.geteuid() == 0 or CAP_NET_ADMIN in held().permitted)
+    if (force or confirm) and not supervises:
         raise click.UsageError("--force and --confirm are about loading the gateway's policy, which needs root")
     path = find(config)
     path = path.absolute() if path else None
     try:
         settings = load(path)
     except ConfigError as fault:
-        leave(str(fault), CONFIG_INVALID)
-    if is_root:
+        leave(f"{fault}{_cure(path)}", CONFIG_INVALID)
+    if supervises:
         options = [*(["--force"] if force else []), *(["--confirm", confirm] if confirm else [])]
         _supervise(settings, path, options)
     else:
         from appliance.cli.receiver import receive  # here: root's supervisor needs none of what the receiver loads
 
         receive(settings, path)
+
+
+def _cure(path: Path | None) -> str:
+    """The configuration that worked last, where one is kept."""
+    good = last_good(path)
+    if good is None:
+        return ""
+    return f"\nthe configuration of {good.time:%Y-%m-%d %H:%M:%S} UTC worked ({good.path}): zward rollback puts it back"
 
 
 def _supervise(settings: Config, path: Path | None, options: list[str]) -> None:

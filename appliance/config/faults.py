@@ -15,6 +15,10 @@ from appliance.config.schema import described, keys, names
 SHOWN = 80
 """Characters of a found value that a message shows: enough to find it, and one line stays one line."""
 
+RENAMED: dict[str, str] = {}
+"""What a key of an earlier version is called today, both dotted. Whoever renames one writes it here, so that an old
+configuration is refused with the name to write; none was renamed so far."""
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -78,6 +82,8 @@ def _explained(path: KeyPath, error: ErrorDetails) -> str:
 
 def _meant(path: KeyPath) -> str:
     """What the writer of an unknown key may have had in mind."""
+    if today := RENAMED.get(_dotted(path)):
+        return f"it is called {today} today"
     key = str(path[-1])
     known = names(_names(path[:-1]))
     if near := get_close_matches(key[:64], known, n=1):

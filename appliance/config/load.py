@@ -20,7 +20,7 @@ def load(path: Path | None) -> Config:
     """Read a file, or the built-in configuration if there is none. Raises ConfigError with every fault."""
     if path is None:
         return parse(default_text(os.geteuid(), os.environ), BUILT_IN)
-    return parse(_read(path), str(path))
+    return parse(read_text(path), str(path))
 
 
 def parse(text: str, name: str) -> Config:
@@ -41,7 +41,8 @@ def parse(text: str, name: str) -> Config:
         raise ConfigError([fault(name, lines, detail) for detail in error.errors()]) from None
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A file's text. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             content = file.read(FILE_BYTES + 1)

@@ -248,7 +248,8 @@ def _absent(path: Path, error: OSError) -> str:
         return f"the firewall helper's socket {path} is not for this user; the receiver's user alone may ask"
     if isinstance(error, BlockingIOError):
         return f"the firewall helper behind {path} does not answer: its queue is full"
-    return f"no firewall helper serves {path}; this starts zward with one: sudo make run"
+    cure = "sudo make run, in a container --cap-add NET_ADMIN"
+    return f"no firewall helper serves {path}; this starts zward with one: {cure}"
 
 
 def _sample(text: str) -> SampledDrop:

@@ -37,7 +37,7 @@ from appliance.firewall.records import (
 )
 from appliance.firewall.table.kernel import Kernel, KernelError, NoPermission
 from appliance.firewall.table.netlink import Netlink
-from appliance.systemd import inherited, notify
+from appliance.systemd import inherited_once, notify
 
 SEND_SECONDS = 5
 """How long a receiver may leave its answer unread before it is taken for gone."""
@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--listen-fd", type=int, help="a listening socket that is kept over restarts")
     parser.add_argument("--netlink-fd", type=int, help="the socket that owns the table, kept over restarts")
     given = parser.parse_args()
-    handed = inherited()
+    handed = inherited_once()
     listen = given.listen_fd if given.listen_fd is not None else handed.get("helper")
     owner = given.netlink_fd if given.netlink_fd is not None else handed.get("netlink")
 

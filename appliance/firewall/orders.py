@@ -48,6 +48,11 @@ class Orders:
 
 def write(path: Path, orders: Orders) -> None:
     """Replace the file in one step. Raises OSError."""
+    replace(path, told(orders))
+
+
+def told(orders: Orders) -> str:
+    """The file's text."""
     lines = [
         HEAD,
         f"mark {_word(orders.mark)}\n",
@@ -57,7 +62,7 @@ def write(path: Path, orders: Orders) -> None:
         *sorted(f"never-ban {net}\n" for net in orders.never_ban),
         *sorted(f"fence-from {net}\n" for net in orders.fence_from),
     ]
-    replace(path, "".join(lines))
+    return "".join(lines)
 
 
 def read(path: Path) -> Orders:
@@ -68,19 +73,22 @@ def read(path: Path) -> Orders:
         raise OrdersError(f"{path}: {fault.strerror}") from fault
     with open(descriptor, "rb") as file:
         found = os.fstat(file.fileno())
-        if found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or not stat.S_ISREG(found.st_mode):
+        owners = (0, os.geteuid())  # in a container where nobody is root, the loader is the same user as the helper
+        shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if found.st_uid not in owners or shared or not stat.S_ISREG(found.st_mode):
             raise OrdersError(f"{path}: it must be a file of root that nobody else can write")
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise OrdersError(f"{path}: more than {LARGEST} bytes")
-    return _parsed(path, content.split(b"\n"))
+    return parse(path, content.split(b"\n"))
 
 
 def _ports(orders: Orders) -> tuple[tuple[str, tuple[int, ...]], ...]:
     return ("extra-ports", orders.extra_ports), ("fence", orders.fence)
 
 
-def _parsed(path: Path, lines: Iterable[bytes]) -> Orders:
+def parse(path: Path, lines: Iterable[bytes]) -> Orders:
+    """What lines say; `path` stands for their place in messages. Raises OrdersError."""
     nets: dict[bytes, set[Net]] = {key: set() for key in _MEANING}
     switches = {b"mark": False, b"reset": False}
     ports: dict[bytes, tuple[int, ...]] = {b"extra-ports": (), b"fence": ()}

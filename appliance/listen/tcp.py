@@ -13,6 +13,10 @@ from appliance.read.framing import Framer
 READ_BYTES = 65536
 """Bytes of one read: room for some 350 lines, small enough to stay in the processor's cache until scanned."""
 
+QUIET_TURNS = 4
+"""Turns of the loop without a read after which a closing listener has taken what arrived: a connection that was
+accepted last is read in the third."""
+
 SWEEP_SECONDS = 1.0
 """How often slow frames are looked for: a thirtieth of what they are allowed."""
 
@@ -92,19 +96,25 @@ class TcpListener:
         return listener
 
     async def close(self) -> None:
-        """Accept nobody, take what has arrived (for half a second at most), and end the connections."""
-        if self._server:
-            self._server.close()
+        """Accept nobody, take what has arrived (for half a second at most), and end the connections.
+
+        Who waits to be accepted at a socket that was handed over goes on waiting there.
+        """
+        loop = asyncio.get_running_loop()
+        for listening in self._server.sockets if self._server else ():
+            loop.remove_reader(listening.fileno())  # `close` now would lose who was accepted in this very turn
         if self._sweeping:
             self._sweeping.cancel()
         deadline = time.monotonic() + DRAIN_SECONDS
         quiet = 0
-        while self.connections and quiet < 3 and time.monotonic() < deadline:
+        while quiet < QUIET_TURNS and time.monotonic() < deadline:
             before = self.reads
             await asyncio.sleep(0)  # one turn of the loop reads every connection once
             quiet = quiet + 1 if self.reads == before else 0
         for connection in list(self.connections):
             connection.end()
+        if self._server:
+            self._server.close()
         await asyncio.sleep(0)  # their sockets are closed in the loop's next turn
 
     def end_unlisted(self) -> None:

@@ -14,10 +14,6 @@ from appliance.listen.senders import Senders
 from appliance.listen.sockets import DRAIN_SECONDS, Limits, Receive, endpoint_of
 from appliance.read.frames import Count, join_datagrams
 
-RECEIVE_BUFFER = 16 * 1024 * 1024
-"""Bytes asked of the kernel: about a tenth of a second at 200,000 messages a second, while we are busy."""
-
-_SO_RCVBUFFORCE = 33  # goes over net.core.rmem_max; needs CAP_NET_ADMIN
 _SO_MEMINFO = 55
 _DROPS = 8  # SK_MEMINFO_DROPS: which of the nine u32 that SO_MEMINFO gives
 
@@ -36,16 +32,17 @@ class UdpListener:
         self._count = count
         self._limits = limits
         self._dropped = 0
-        _enlarge_buffer(sock)
+        self.dropped_before = _kernel_drops(sock)
+        """Datagrams that found no room before we read here: of a socket that systemd held meanwhile."""
         self._reader = DatagramReader(sock)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock, self._read)
 
     @property
     def dropped(self) -> int:
-        """Datagrams that the kernel threw away because this socket's buffer was full."""
+        """Datagrams that the kernel threw away because this socket's buffer was full, since we read here."""
         if self._sock.fileno() >= 0:
-            self._dropped = struct.unpack("9I", self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))[_DROPS]
+            self._dropped = (_kernel_drops(self._sock) - self.dropped_before) % (1 << 32)  # as the kernel counts
         return self._dropped
 
     async def close(self) -> None:
@@ -73,8 +70,6 @@ class UdpListener:
         return bool(batch)
 
 
-def _enlarge_buffer(sock: socket.socket) -> None:
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
-    except PermissionError:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # cut to net.core.rmem_max
+def _kernel_drops(sock: socket.socket) -> int:
+    drops: int = struct.unpack("9I", sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))[_DROPS]
+    return drops

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from appliance.firewall import places
+from appliance.root.privilege import CAP_NET_ADMIN, held
 
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -27,8 +28,8 @@ class LoadError(Exception):
 
 
 def require_root(command: str) -> None:
-    """Raises LoadError."""
-    if os.geteuid() != 0:
+    """Raises LoadError. Another user with CAP_NET_ADMIN, as podman makes one in a container, is as good as root."""
+    if os.geteuid() != 0 and CAP_NET_ADMIN not in held().effective:
         raise LoadError(f"{command} changes the kernel's firewall, which only root may: sudo {command}")
 
 
@@ -63,6 +64,7 @@ def loading(directory: Path) -> Iterator[None]:
     flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(directory / places.LOCK, flags, 0o644)
     try:
+        os.fchmod(descriptor, 0o644)  # the helper reads it, and a unit's umask shuts others out
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
@@ -70,14 +72,21 @@ def loading(directory: Path) -> Iterator[None]:
 
 
 def read(path: Path) -> str | None:
-    """A file of root's; None where there is none. Raises Refusal if somebody else can have written it, or OSError."""
+    """A file of root's, or of whoever is in root's place; None where there is none.
+
+    Raises Refusal if somebody else can have written it, or OSError.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     with open(descriptor, "rb") as file:
         state = os.fstat(descriptor)
-        if state.st_uid != 0 or state.st_mode & WRITABLE_BY_OTHERS or not stat.S_ISREG(state.st_mode):
+        if (
+            state.st_uid not in (0, os.geteuid())
+            or state.st_mode & WRITABLE_BY_OTHERS
+            or not stat.S_ISREG(state.st_mode)
+        ):
             raise Refusal(f"{path} is not a file that root alone can have written; look at it and remove it")
         return file.read(LARGEST).decode("ascii", "replace")
 

@@ -35,6 +35,16 @@ class GivingError(Exception):
     """A directory that root does not give away; the message says why, and what to do."""
 
 
+def current() -> Identity:
+    """Who this process is."""
+    uid = os.geteuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"uid {uid}"
+    return Identity(uid, os.getegid(), name)
+
+
 def named(name: str) -> Identity | None:
     """The user of that name, if this host has one."""
     try:

@@ -5,8 +5,10 @@ loader writes down for it what it has to keep to, and loads the policy of the ga
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from appliance.address import NetSet
@@ -20,14 +22,18 @@ from appliance.firewall.orders import write as write_orders
 from appliance.firewall.policy import libnftables
 from appliance.firewall.policy.libnftables import LibnftablesMissing, NftError
 from appliance.firewall.policy.policy import transaction
-from appliance.root import rollback, sysctls
+from appliance.root import last_good, rollback, sysctls
 from appliance.root.files import LoadError, Refusal, loading, prepare, put, read, require_root, require_roots_own
+from appliance.root.last_good import Plan
 from appliance.root.lockout_guard import objection, own_connection
 from appliance.root.rollback import Before
 from appliance.root.rulesets import BANS, POLICY, orders_of
 from appliance.root.sysctls import SysctlError
 
-__all__ = ["Cleared", "LoadError", "Loaded", "Refusal", "clear", "load", "running_helpers"]
+__all__ = [
+    *("Cleared", "LoadError", "Loaded", "Refusal"),
+    *("clear", "confirmed", "load", "load_last_good", "running_helpers"),
+]
 
 PROC = Path("/proc")
 HELPER = b"appliance.firewall.helper"
@@ -47,6 +53,8 @@ class Loaded:
     switches: dict[str, str]
     """The kernel's switches that were changed, with their new values."""
     warnings: tuple[str, ...] = ()
+    last_good: datetime | None = None
+    """Set where the configuration has faults: this was loaded then, and is in force again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +66,19 @@ class Cleared:
     """Those that were put back, with their values of before."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What a configuration asks for."""
-
-    directory: Path
-    orders: Orders
-    policy: str | None
-    mode: str | None
-    switches: dict[str, str]
-
-
-def load(config: Config, path: Path | None, *, force: bool = False, confirm: float | None = None) -> Loaded:
+def load(
+    config: Config,
+    path: Path | None,
+    *,
+    force: bool = False,
+    confirm: float | None = None,
+    keep: Path | None = None,
+) -> Loaded:
     """Write the helper's orders and put the policy in force, or remove it where there is no `[gateway]`.
 
     `path` is the configuration's file, None for the built-in one. `confirm`: seconds after which everything is taken
-    back unless somebody confirms it (see `rollback`). Either all of it is done or nothing. Raises Refusal, LoadError.
+    back unless somebody confirms it (see `rollback`). `keep`: where to keep what was loaded (see `last_good`). Either
+    all of it is done or nothing. Raises Refusal, LoadError.
     """
     require_root("zward firewall load")
     with _faults_in_words():
@@ -82,23 +87,24 @@ def load(config: Config, path: Path | None, *, force: bool = False, confirm: flo
         plan = _plan(config)
         if config.gateway and not force and (objects := objection(config.gateway, own_connection())):
             raise Refusal(objects)
-        if plan.policy is not None:
-            libnftables.run(transaction(plan.policy, None), check=True)
-        sysctls.require(plan.switches)
         warnings = tuple(_warnings(config, plan.orders))
-        prepare(plan.directory)
-        _refuse_two(plan.directory)
-        before = _before(plan)
-        if before and confirm is not None:
-            rollback.begin(plan.directory, before, confirm)
-        try:
-            switches = _carry_out(plan, before is not None)
-        except BaseException:
-            if before and rollback.ask(plan.directory, rollback.UNDO) is None:
-                before.restore(plan.directory)
-            raise
-    removed = before is not None and before.policy is not None and plan.policy is None
-    return Loaded(plan.directory, plan.mode, removed, len(plan.orders.never_ban), switches, warnings)
+        loaded = _in_force(plan, confirm, warnings)
+    return _kept(keep, plan, loaded, waits=confirm is not None)
+
+
+def load_last_good(place: Path) -> Loaded:
+    """Put in force what was loaded last and is kept there: the configuration has faults. Raises Refusal, LoadError."""
+    require_root("zward firewall load")
+    with _faults_in_words():
+        plan, when = last_good.kept(place)
+        return replace(_in_force(plan, None, ()), last_good=when)
+
+
+def confirmed(directory: Path) -> None:
+    """What was loaded with `confirm` stays; keep it, where what is loaded is kept. Raises LoadError."""
+    with _faults_in_words():
+        if place := last_good.place_of(directory):
+            last_good.settle(place)
 
 
 def clear(config: Config) -> Cleared:
@@ -122,6 +128,8 @@ def clear(config: Config) -> Cleared:
         libnftables.run(text)
         for name in (*rollback.FILES, places.LOCK):
             put(directory / name, None)
+        if place := last_good.place_of(directory):
+            last_good.forget(place)
     return Cleared(tuple(ours), switches)
 
 
@@ -155,16 +163,49 @@ def _refuse_two(directory: Path) -> None:
         raise Refusal("a policy loaded before waits to be confirmed: zward firewall confirm, or let it be taken back")
 
 
-def _plan(config: Config) -> _Plan:
+def _in_force(plan: Plan, confirm: float | None, warnings: tuple[str, ...]) -> Loaded:
+    """Carry it out: all of it, or nothing."""
+    if plan.policy is not None:
+        libnftables.run(transaction(plan.policy, None), check=True)
+    sysctls.require(plan.switches)
+    prepare(plan.directory)
+    _refuse_two(plan.directory)
+    before = _before(plan)
+    if before and confirm is not None:
+        rollback.begin(plan.directory, before, confirm)
+    try:
+        switches = _carry_out(plan, before is not None)
+    except BaseException:
+        if before and rollback.ask(plan.directory, rollback.UNDO) is None:
+            before.restore(plan.directory)
+        raise
+    removed = before is not None and before.policy is not None and plan.policy is None
+    return Loaded(plan.directory, plan.mode, removed, len(plan.orders.never_ban), switches, warnings)
+
+
+def _kept(place: Path | None, plan: Plan, loaded: Loaded, *, waits: bool) -> Loaded:
+    """Keep what is in force now; if that fails it is in force all the same."""
+    place = place or last_good.place_of(plan.directory)
+    if place is None:
+        return loaded
+    try:
+        last_good.keep(place, plan, time.time(), waits=waits)
+    except (OSError, LoadError, Refusal) as fault:
+        warning = f"it is not kept for a boot at which the configuration has faults: {fault}"
+        return replace(loaded, warnings=(*loaded.warnings, warning))
+    return loaded
+
+
+def _plan(config: Config) -> Plan:
     orders = orders_of(config)
     for nets, what in ((orders.never_ban, "never to be banned"), (orders.fence_from, "let in by the fence")):
         if len(nets) > MAX_ALLOWED:
             raise LoadError(f"{len(nets)} networks are {what}; the limit is {MAX_ALLOWED}")
     mode = str(config.gateway.mode) if config.gateway else None
-    return _Plan(config.firewall_directory, orders, ruleset_of(config), mode, sysctls.wanted(mode))
+    return Plan(config.firewall_directory, orders, ruleset_of(config), mode, sysctls.wanted(mode))
 
 
-def _before(plan: _Plan) -> Before | None:
+def _before(plan: Plan) -> Before | None:
     """What is in force now; None where no policy was ever there and none is wanted, and no library either."""
     try:
         return rollback.remember(plan.directory)
@@ -174,7 +215,7 @@ def _before(plan: _Plan) -> Before | None:
         return None
 
 
-def _carry_out(plan: _Plan, has_library: bool) -> dict[str, str]:
+def _carry_out(plan: Plan, has_library: bool) -> dict[str, str]:
     """Write the orders, put the policy in force or remove it; returns the switches that changed.
 
     A switch is opened after the policy and closed before it: nothing is forwarded that no policy looks at.

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+CAP_SETGID = 6
+CAP_SETUID = 7
 CAP_SETPCAP = 8
 CAP_NET_BIND_SERVICE = 10
 CAP_NET_ADMIN = 12
@@ -18,6 +20,9 @@ CAP_NET_RAW = 13
 
 HELPER = frozenset({CAP_NET_ADMIN, CAP_NET_RAW})
 """To change nftables and conntrack; to send the packets that end a connection."""
+
+CHANGING_USER = frozenset({CAP_SETUID, CAP_SETGID})
+"""To become somebody else. Root in a container with no more than it needs has neither."""
 
 RECEIVER = frozenset({CAP_NET_BIND_SERVICE})
 """At the most, and only to listen at a port below `PRIVILEGED_PORTS`. What reads hostile text needs nothing else."""

@@ -1,5 +1,8 @@
 """`zward run` as root where no systemd does it: loads the firewall, starts helper and receiver, keeps them running.
 
+In a container it may be another user with CAP_NET_ADMIN, or root with no other capability; then all three are the
+same user, and the receiver alone holds nothing.
+
 It holds open what must outlive them: the socket that the helper listens on, so that the receiver never finds
 nobody there, and the netlink socket that owns the table, so that it never loses its owner. It reads the
 configuration and nothing that comes from outside.
@@ -29,17 +32,17 @@ from appliance.firewall.places import SOCKET
 from appliance.firewall.table.netlink import Netlink
 from appliance.model import Mode
 from appliance.root.identity import (
-    ROOT,
     GivingError,
     Identity,
     Need,
+    current,
     give,
     named,
     obstacle,
     obstacle_to_giving,
     receiver_identity,
 )
-from appliance.root.privilege import CAP_NET_ADMIN, HELPER, PRIVILEGED_PORTS, RECEIVER, held
+from appliance.root.privilege import CAP_NET_ADMIN, CHANGING_USER, HELPER, PRIVILEGED_PORTS, RECEIVER, held
 from appliance.root.program import HEEDED, Child, Program, heed_signals
 
 log = logging.getLogger(__name__)
@@ -68,6 +71,9 @@ PASSED = ("TZ",)
 
 ROOTS_PLACES = {"XDG_STATE_HOME": "/var/lib", "XDG_RUNTIME_DIR": "/run"}
 """With these the built-in configuration names the same files to the receiver as it does to root."""
+
+ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT
+"""waitid(2): who has ended, if anybody has, without taking note of it."""
 
 LOAD_LIMIT = 60.0
 """Seconds for the loader at a reload, when nobody is asked anything; it takes half of one."""
@@ -120,12 +126,17 @@ class Supervisor:
                 raise SupervisorError(str(fault)) from fault
 
     def _run(self, options: Sequence[str]) -> int:
-        identity = self._settled_identity()
-        helper = named(HELPER_USER) or ROOT
-        self._claim(helper)
+        if os.getpid() == 1:  # what comes while the loader works waits for us: nobody else ends a container well
+            signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
         capable = held().permitted
+        changes_user = capable >= CHANGING_USER
+        identity = self._settled_identity() if changes_user else self._own_identity()
+        helper = (named(HELPER_USER) if changes_user else None) or current()
+        self._claim(helper)
         if CAP_NET_ADMIN in capable:
-            loader = subprocess.run((*self._commands.loader, *options), stdout=sys.stderr, check=False)  # noqa: S603
+            loader = subprocess.run(  # noqa: S603 - the command is our own
+                (*self._commands.loader, *options), stdout=sys.stderr, preexec_fn=heed_signals, check=False
+            )
             if loader.returncode:
                 return max(loader.returncode, 1)  # it has said why; negative is a signal
             self._helper = Child(self._helper_program(helper, identity, capable))
@@ -145,18 +156,14 @@ class Supervisor:
 
     def _settled_identity(self) -> Identity:
         """The receiver's user, with the directories that are the receiver's in its hands."""
-        directories: dict[Path, list[str]] = {}
-        for path in (self._config.admin.socket, self._config.store.path):
-            directories.setdefault(path.parent, []).append(path.name)
-        for directory, mode in ((self._config.admin.socket.parent, 0o755), (self._config.store.path.parent, 0o700)):
-            directory.mkdir(mode=mode, parents=True, exist_ok=True)
+        directories = self._directories()
         needs = [*self._needs(self._commands.receiver), *((each, os.F_OK) for each in directories)]
         if self._path:
             needs.append((self._path.absolute(), os.R_OK))
         identity, why = receiver_identity(CODE, needs)
         for directory, names in directories.items():
             if not why and (reason := obstacle_to_giving(directory, identity, names)):
-                identity, why = ROOT, reason
+                identity, why = current(), reason
         if why:
             log.warning(
                 "THE RECEIVER RUNS AS ROOT, with no capability but with root's files in its reach: %s. "
@@ -168,6 +175,28 @@ class Supervisor:
             if not obstacle_to_giving(directory, identity, names):
                 give(directory, identity, names)
         return identity
+
+    def _own_identity(self) -> Identity:
+        """Ourselves: nobody else can be the receiver without CAP_SETUID, which a container need not have."""
+        me = current()
+        for directory in self._directories():
+            if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+                owner = directory.stat().st_uid
+                cure = f"start it as that user, or give it to this one: chown -R {me.uid}:{me.gid} {directory}"
+                raise SupervisorError(f"{directory} belongs to uid {owner}, and this is {me.name}; {cure}")
+        log.info(
+            "without CAP_SETUID, as in a container, all of zward is %s; the receiver drops its capabilities", me.name
+        )
+        return me
+
+    def _directories(self) -> dict[Path, list[str]]:
+        """Those that the receiver writes in, made where they are not there, with its files in them."""
+        socket, store = self._config.admin.socket, self._config.store.path
+        directories: dict[Path, list[str]] = {}
+        for path, mode in ((socket, 0o755), (store, 0o700)):
+            path.parent.mkdir(mode=mode, parents=True, exist_ok=True)
+            directories.setdefault(path.parent, []).append(path.name)
+        return directories
 
     def _needs(self, command: Sequence[str]) -> list[Need]:
         """What a part of zward must be able to read to be zward at all."""
@@ -198,8 +227,11 @@ class Supervisor:
 
     def _helper_program(self, helper: Identity, receiver: Identity, capable: frozenset[int]) -> Program:
         if found := obstacle(helper, self._needs(self._commands.helper)):
-            log.warning("the helper runs as root, with its capabilities only: %s cannot: %s", helper.name, found)
-            helper = ROOT
+            user = current()
+            log.warning(
+                "the helper runs as %s, with its capabilities only: %s cannot: %s", user.name, helper.name, found
+            )
+            helper = user
         listener = self._listening_socket(receiver)
         netlink = self._open.enter_context(contextlib.closing(Netlink())).socket
         numbers = (listener.fileno(), netlink.fileno())
@@ -228,7 +260,7 @@ class Supervisor:
         finally:
             os.umask(before)
         self._open.callback(path.unlink, missing_ok=True)
-        if receiver.uid:
+        if receiver.uid != os.geteuid():
             os.chown(path, receiver.uid, 0, follow_symlinks=False)
         listener.listen(BACKLOG)
         return listener
@@ -268,6 +300,14 @@ class Supervisor:
                     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
                     log.error("the %s %s; it is started again", child.program.name, how)
                 child.start_if_due()
+            self._bury()
+
+    def _bury(self) -> None:
+        """Take note of ended processes whose own parent ended before: they fall to the first one of a container."""
+        ours = {child.pid for child in self._children()}
+        with contextlib.suppress(ChildProcessError):  # there is none at all
+            while (ended := os.waitid(os.P_ALL, 0, ENDED)) and ended.si_pid not in ours:
+                os.waitpid(ended.si_pid, 0)
 
     def _has_been_up(self) -> bool:
         """Whether the receiver has ever said so."""

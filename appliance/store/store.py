@@ -15,7 +15,8 @@ from appliance.store.accounts import Trials, tried
 from appliance.store.days import Days
 from appliance.store.evidence import Count, EvidenceLine, about, add, clean, key_of, net_of, since, span
 from appliance.store.familiar import FamiliarTable
-from appliance.store.file import StoreError, StoreFile
+from appliance.store.faults import StoreError
+from appliance.store.file import StoreFile
 
 __all__ = ["Act", "Allowed", "Count", "EvidenceLine", "Known", "Lift", "PastBan", "Store", "StoreError"]
 

@@ -89,6 +89,29 @@ def test_status_shows_what_does_not_work_and_what_was_not_understood(tmp_path):
     assert acting(printed) == []
 
 
+def test_a_daemon_that_does_what_it_is_asked_is_healthy(zward):
+    text, as_json = (invoke("health", *form, "--config", zward.config) for form in ((), ("--json",)))
+
+    assert (text.exit_code, text.stdout) == (0, "ready\n")
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (0, {"ready": True, "missing": ""})
+
+
+def test_one_that_does_not_says_what_is_missing(tmp_path):
+    (tmp_path / "zward.toml").write_text(f'[admin]\nsocket = "{tmp_path}/zward.sock"\n')
+    with answering(tmp_path / "zward.sock", {"/status": {"missing": f"no helper {HOSTILE}"}}):
+        answer = invoke("health", "--config", tmp_path / "zward.toml")
+        printed = on_terminal("health", "--config", tmp_path / "zward.toml")
+
+    assert (answer.exit_code, answer.stdout[:9]) == (1, "no helper")
+    assert acting(printed) == []
+
+
+def test_where_none_answers_health_is_exit_code_4(tmp_path):
+    (tmp_path / "zward.toml").write_text(f'[admin]\nsocket = "{tmp_path}/zward.sock"\n')
+
+    assert invoke("health", "--config", tmp_path / "zward.toml").exit_code == 4
+
+
 def test_why_tells_who_was_tried_when_and_shows_the_lines(guessed):
     lines = invoke("why", GUESSER, "--config", guessed.config).stdout.splitlines()
 

@@ -7,7 +7,7 @@ import pytest
 
 from appliance.address import parse_network
 from appliance.config.default import BUILT_IN
-from appliance.config.faults import ConfigError
+from appliance.config.faults import RENAMED, ConfigError
 from appliance.config.load import load, parse
 from appliance.config.places import FILE_BYTES, find
 from appliance.config.schema import Config, keys
@@ -289,3 +289,20 @@ def test_an_installed_file_behind_a_closed_door_is_still_the_one(tmp_path: Path)
 
     assert find(None, {}, loop) == loop
     assert "symbolic links" in fault_of(loop)
+
+
+def test_a_key_that_has_another_name_today_is_refused_with_that_name(monkeypatch):
+    monkeypatch.setitem(RENAMED, "detect.guessing.tries", "detect.guessing.points")
+
+    with pytest.raises(ConfigError) as refused:
+        parse("[detect.guessing]\ntries = 6\n", "x")
+
+    said = "x:2: detect.guessing.tries: unknown key; it is called detect.guessing.points today"
+    assert str(refused.value) == said
+
+
+def test_no_key_of_today_is_written_down_as_an_old_one_and_each_old_one_leads_to_one_of_today():
+    today = {".".join(key) for key in keys()}
+
+    assert not RENAMED.keys() & today
+    assert set(RENAMED.values()) <= today

@@ -28,17 +28,19 @@ AUTH_FAILED = 28
 """The exit code of swaks when the server refuses the password."""
 
 
-def snippet(transport: str) -> str:
+def snippet(transport: str, gateway_port: int = 5514) -> str:
     """The delivered snippet, which already names the test gateway's address, with another transport."""
     text = SNIPPET.read_text()
-    assert text.count(OCTET_COUNTED) == 1
-    return text.replace(OCTET_COUNTED, TRANSPORTS[transport])
+    assert text.count(OCTET_COUNTED) == text.count('port="5514"') == 1
+    return text.replace(OCTET_COUNTED, TRANSPORTS[transport]).replace('port="5514"', f'port="{gateway_port}"')
 
 
 class MailHost:
     """Runs in the `mail` namespace of a world. Use it in a `with` statement."""
 
-    def __init__(self, world: World, transport: str) -> None:
+    def __init__(self, world: World, transport: str, *, gateway_port: int = 5514) -> None:
+        """Its log goes to that port of the gateway."""
+        self.gateway_port = gateway_port
         self.host: Host = world.mail
         self.attacker = world.attacker
         self.transport = transport
@@ -83,7 +85,7 @@ class MailHost:
         for name, place in places.items():
             text = Template((FILES / name).read_text()).substitute(DIR=self.directory)
             (self.directory / place).write_text(text)
-        (self.directory / "zward.conf").write_text(snippet(self.transport))
+        (self.directory / "zward.conf").write_text(snippet(self.transport, self.gateway_port))
         self.log("audit.log").touch()
         pem = str(self.directory / "tls.pem")
         certify = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=mbox1"
@@ -137,10 +139,12 @@ class MailHost:
             f"handler exception: authentication failed for [{account}], account not found",
         )
 
-    def guess(self, source: str, port: int, account: str = "ana@example.com", to: str = MAIL[4]) -> int:
-        """One wrong password from the attacker's `source`; the exit code of swaks."""
+    def guess(
+        self, source: str, port: int, account: str = "ana@example.com", to: str = MAIL[4], seconds: int = 2
+    ) -> int:
+        """One wrong password from the attacker's `source`; the exit code of swaks. It waits so long for each answer."""
         return self.attacker.run(
             *("swaks", "--server", to, "--port", str(port), "--local-interface", source, "--helo", "x"),
             *("--auth", "LOGIN", "--auth-user", account, "--auth-password", "wrong", "--quit-after", "AUTH"),
-            *("--timeout", "2", *(["--tls-on-connect"] if port == 465 else [])),
+            *("--timeout", str(seconds), *(["--tls-on-connect"] if port == 465 else [])),
         ).returncode

@@ -21,7 +21,7 @@ from appliance.firewall.orders import Orders, write
 from appliance.firewall.places import LISTING, LOCK, ORDERS, POLICY
 from appliance.firewall.policy import libnftables
 from appliance.firewall.records import Op, Request
-from appliance.firewall.table.features import Features
+from appliance.firewall.table.features import probed
 from appliance.firewall.table.kernel import Kernel
 from appliance.firewall.table.netlink import Netlink
 from appliance.model import Scope
@@ -29,7 +29,6 @@ from appliance.model import Scope
 pytestmark = pytest.mark.kernel
 
 NET = parse_network("203.0.113.9")
-PLAIN = Features(persist=False, destroy=True, updates=True)
 PATIENCE = 5.0
 """Seconds until something that should have happened has not."""
 RULES = f"""
@@ -89,13 +88,14 @@ class Site:
 
 
 @contextlib.contextmanager
-def site_with(features: Features | None, directory: Path) -> Iterator[Site]:
+def site_with(directory: Path, *, plain: bool) -> Iterator[Site]:
+    """`plain`: as on a kernel before 6.9, on which a table belongs to nobody."""
     require_kernel()
     write(directory / ORDERS, Orders())
     with network() as made:
         where = made.namespace("guard")
         with where.entered(), contextlib.closing(Netlink()) as netlink:
-            kernel = Kernel(netlink, features)
+            kernel = Kernel(netlink, probed()._replace(persist=False) if plain else None)
             firewall = Firewall(kernel, directory / ORDERS)
             firewall.open()
             guard = Guard(firewall, directory, netlink.port)
@@ -108,13 +108,13 @@ def site_with(features: Features | None, directory: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Iterator[Site]:
-    with site_with(PLAIN, tmp_path) as site:
+    with site_with(tmp_path, plain=True) as site:
         yield site
 
 
 @pytest.fixture
 def owned(tmp_path: Path) -> Iterator[Site]:
-    with site_with(None, tmp_path) as site:
+    with site_with(tmp_path, plain=False) as site:
         yield site
 
 

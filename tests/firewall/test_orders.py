@@ -133,6 +133,18 @@ def test_a_file_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
 
 
 @as_root
+def test_where_nobody_is_root_the_helpers_own_user_may_have_written_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that runs as another user, who has CAP_NET_ADMIN."""
+    write(tmp_path / "orders", Orders(mark=True))
+    os.chown(tmp_path / "orders", 65534, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+
+    assert read(tmp_path / "orders") == Orders(mark=True)
+
+
+@as_root
 def test_a_link_and_a_pipe_are_not_followed_and_nobody_waits_for_them(tmp_path: Path) -> None:
     write(tmp_path / "real", Orders())
     (tmp_path / "link").symlink_to(tmp_path / "real")

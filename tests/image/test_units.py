@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,7 +15,8 @@ from appliance.cli.main import group
 from appliance.config.load import parse
 from appliance.config.places import ADMIN_SOCKET, INSTALLED
 from appliance.firewall.places import SOCKET
-from appliance.root import privilege
+from appliance.listen.sockets import BACKLOG, RECEIVE_BUFFER
+from appliance.root import last_good, privilege
 
 DIRECTORY = Path(__file__).parent.parent.parent / "image" / "systemd"
 SERVICES = ("zward.service", "zward-firewall.service", "zward-restore.service")
@@ -90,7 +92,7 @@ def verified(directory: Path) -> str:
 
 
 def test_systemd_has_nothing_to_say_against_them(installed):
-    assert len(list(installed.iterdir())) == 4
+    assert len(list(installed.iterdir())) == 7
     assert verified(installed) == ""
 
 
@@ -145,7 +147,11 @@ def test_a_unit_grants_what_the_supervisor_grants(name, granted):
 def test_only_roots_loader_runs_with_more():
     full = {command for name in SERVICES for key, command in Unit(name).settings if command[:1] in ("+", "!")}
 
-    assert full == {f"+/opt/zward/bin/zward firewall load --config {INSTALLED}"}
+    loader = "+/opt/zward/bin/zward firewall load"
+    assert full == {
+        f"{loader} --last-good {last_good.DIRECTORY} --config {INSTALLED}",
+        f"{loader} --config {INSTALLED}",
+    }
 
 
 def test_the_users_are_made_by_sysusers():
@@ -197,6 +203,45 @@ def test_store_and_socket_lie_where_the_receiver_may_write():
     assert built_in.store.path.parent == Path("/var/lib", unit["StateDirectory"])
     assert ADMIN_SOCKET.parent == Path("/run", unit["RuntimeDirectory"])
     assert Unit("zward-restore.service")["StateDirectory"] == unit["StateDirectory"]
+
+
+# What waits at the ports of zward.socket
+
+
+@pytest.mark.parametrize("name", ["zward.socket", "zward-tcp.socket", "zward-6514.socket"])
+def test_a_port_is_held_at_exactly_the_places_that_a_configuration_names(name):
+    unit = Unit(name)
+    places = unit.all("ListenDatagram") + unit.all("ListenStream")
+    ports = {place.rpartition(":")[2] for place in places}
+    (port,) = ports
+
+    config = parse(f"[listen]\nsenders = ['127.0.0.1']\ntcp = {places}", "x")
+    assert [str(endpoint) for endpoint in config.listen.tcp] == places == [f"0.0.0.0:{port}", f"[::]:{port}"]
+    assert unit["BindIPv6Only"] == "ipv6-only", "the place 0.0.0.0 is one of its own"
+    assert unit["TriggerLimitIntervalSec"] == "0", "nothing closes it"
+
+
+def test_both_transports_of_514_come_together_and_only_datagrams_have_the_large_buffer():
+    udp, tcp = Unit("zward.socket"), Unit("zward-tcp.socket")
+
+    assert udp["Wants"] == "zward-tcp.socket"
+    assert tcp["PartOf"] == "zward.socket"
+    assert tcp["Service"] == Unit("zward-6514.socket")["Service"] == "zward.service"
+    assert udp["ReceiveBuffer"] == f"{RECEIVE_BUFFER >> 20}M"
+    assert not tcp.all("ReceiveBuffer"), "each connection would inherit it"
+    assert int(tcp["Backlog"]) == BACKLOG
+
+
+@pytest.mark.parametrize(("status", "slow"), [("0", False), ("1", True), ("5", True), ("KILL", False), ("3", False)])
+def test_only_a_receiver_that_cannot_start_waits_before_lines_start_it_again(status, slow, tmp_path):
+    words = shlex.split(Unit("zward.service")["ExecStopPost"].replace("$$", "$"))
+    (tmp_path / "sleep").write_text('#!/bin/sh\necho "slept $1"\n')
+    (tmp_path / "sleep").chmod(0o755)
+    environment = {"PATH": str(tmp_path), "EXIT_STATUS": status}
+
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+
+    assert done.stdout == ("slept 2\n" if slow else "")
 
 
 # When

@@ -502,3 +502,99 @@ def test_an_invalid_configuration_loads_nothing(host: Host) -> None:
 
     assert host.zward("load", "--force").returncode == 5
     assert host.ruleset() == ""
+
+
+# A boot
+
+
+def boot(host: Host) -> None:
+    """Nothing of what was loaded is there any more, but for what lies on the disk."""
+    host.where.run("nft", "flush", "ruleset")
+    for path in host.run.iterdir():
+        path.unlink()
+    host.where.run("sysctl", "-w", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0")
+
+
+@pytest.mark.parametrize("fault", ["mode = ", "[from_another_version]\nkey = 1\n", "mode = 7\n"])
+def test_a_boot_with_a_faulty_configuration_loads_what_was_loaded_last_and_says_so(host: Host, fault: str) -> None:
+    host.load("--last-good", str(host.directory / "kept"))
+    rules, files = host.ruleset(), host.files()
+    boot(host)
+    host.config.write_text(fault)
+
+    done = host.zward("load", "--last-good", str(host.directory / "kept"))
+
+    assert done.returncode == 0, done.stderr
+    assert host.ruleset() == rules
+    assert host.files() == files
+    assert host.switch("net.ipv4.ip_forward") == "1"
+    assert done.stderr.startswith(f"THE CONFIGURATION IS NOT IN FORCE:\n{host.config}:")
+    assert "is in force instead" in done.stderr
+    assert "loaded: table inet zward_policy, mode routed" in done.stdout
+    again = json.loads(host.zward("load", "--json", "--last-good", str(host.directory / "kept")).stdout)
+    assert again["last_good"]
+
+
+def test_by_hand_a_faulty_configuration_is_refused_as_ever(host: Host) -> None:
+    host.load("--last-good", str(host.directory / "kept"))
+    rules = host.ruleset()
+    host.config.write_text("mode = ")
+
+    assert host.zward("load").returncode == 5
+    assert host.ruleset() == rules
+
+
+def test_where_nothing_was_ever_loaded_both_reasons_are_told(host: Host) -> None:
+    host.config.write_text("mode = ")
+
+    done = host.zward("load", "--last-good", str(host.directory / "kept"))
+
+    assert done.returncode == 5
+    assert "not TOML" in done.stderr
+    assert f"nothing was ever loaded that is kept in {host.directory}/kept" in done.stderr
+    assert host.ruleset() == ""
+
+
+def test_a_configuration_that_others_can_write_is_not_loaded_and_what_was_loaded_last_is(host: Host) -> None:
+    host.load("--last-good", str(host.directory / "kept"))
+    rules = host.ruleset()
+    boot(host)
+    host.configure("")
+    host.config.chmod(0o666)
+
+    done = host.zward("load", "--last-good", str(host.directory / "kept"))
+
+    assert done.returncode == 0
+    assert "others than root can write to it" in done.stderr
+    assert host.ruleset() == rules
+
+
+def test_what_nobody_confirmed_is_not_what_a_boot_loads(host: Host) -> None:
+    kept = str(host.directory / "kept")
+    host.load("--last-good", kept)
+    rules = host.ruleset()
+    host.configure(GATEWAY.replace("198.51.100.0/28", "198.51.100.0/24"))
+    asking = host.start("load", "--force", "--confirm", "60s", "--last-good", kept)
+    assert asking.stdout
+    while "is taken back in" not in (line := asking.stdout.readline()):
+        assert line
+    assert host.ruleset() != rules
+    assert asking.stdin
+    asking.stdin.write("no\n")
+    asking.stdin.flush()
+    assert "taken back" in outcome(asking)
+    boot(host)
+    host.config.write_text("mode = ")
+
+    assert host.zward("load", "--last-good", kept).returncode == 0
+    assert host.ruleset() == rules
+
+
+def test_a_place_that_cannot_be_written_is_warned_of_and_the_policy_is_in_force(host: Host) -> None:
+    (host.directory / "kept").write_text("a file stands there")
+
+    done = host.zward("load", "--force", "--last-good", str(host.directory / "kept"))
+
+    assert done.returncode == 0
+    assert "warning: it is not kept for a boot at which the configuration has faults" in done.stderr
+    assert "table inet zward_policy" in host.ruleset()

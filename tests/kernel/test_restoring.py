@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from helping import Helper, helper
 from namespaces import network, require_kernel
+from oldstores import NARROW, REMAINING, VERSIONS, old_store
 from running import COMMAND
 
 from appliance.address import parse_network
@@ -79,6 +80,48 @@ def test_bans_in_force_come_back_each_where_it_stood_and_the_others_do_not(helpe
     assert "203.0.113.1" not in in_set(helped, "ban4").replace("203.0.113.9", "")
     assert "2001:db8:bad:1::" in in_set(helped, "ban6n")
     assert "203.0.113.10" in in_set(helped, "ban4_smtp_in")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_after_an_upgrade_bans_of_an_older_store_have_as_long_left_as_they_had(helped: Helper, version: int) -> None:
+    old_store(helped.directory / "zward.db", version, time.time())
+
+    began = time.monotonic()
+    done = zward(helped, "restore")
+    listed = asyncio.run(listing(helped))
+    took = time.monotonic() - began + 2  # the kernel's own rounding
+
+    assert done.returncode == 0, done.stderr
+    narrow = {(NARROW, Scope.SMTP_IN)} if version > 1 else set()
+    assert set(listed) == {(net, Scope.ALL) for net in REMAINING} | narrow
+    for net, seconds in REMAINING.items():
+        assert seconds - took <= listed[net, Scope.ALL] <= seconds + 1
+
+
+async def listing(running: Helper) -> dict[tuple[str, Scope], float]:
+    """What the kernel bans, and for how long."""
+    backend = HelperBackend(running.directory / "helper.sock")
+    await backend.open()
+    try:
+        found = await backend.banned()
+    finally:
+        await backend.close()
+    return {(str(place.net), place.scope): seconds for place, seconds in found.items()}
+
+
+@pytest.mark.parametrize("fault", ["mode = ", "[from_another_version]\nkey = 1\n"])
+def test_at_a_boot_with_a_faulty_configuration_the_bans_are_restored_all_the_same(helped: Helper, fault: str) -> None:
+    store(helped, ban("203.0.113.9", HOUR))
+    config = helped.directory / "zward.toml"
+    config.write_text(config.read_text() + fault)
+
+    refused = zward(helped, "restore")
+    done = zward(helped, "restore", "--despite-faults")
+
+    assert refused.returncode == 5
+    assert (done.returncode, done.stdout) == (0, "bans in force: 1\n")
+    assert "the bans of its store are restored all the same" in done.stderr
+    assert "203.0.113.9 timeout" in in_set(helped, "ban4")
 
 
 def test_whom_root_has_allowed_since_is_named_and_not_banned(helped: Helper) -> None:

@@ -238,7 +238,7 @@ def test_without_the_capability_it_is_no_permission(namespace: Namespace) -> Non
 
 def test_a_set_that_was_just_filled_is_listed_completely(opened: Opened) -> None:
     for start in (0x0B00_0000, 0x2B00_0000):
-        kernel = opened(NEW, orders=Orders())
+        kernel = opened(orders=Orders())
         wanted = [Net((start + number * 7).to_bytes(4, "big"), 32) for number in range(100_000)]
         for at in range(0, len(wanted), 32_768):
             kernel.ban(for_an_hour(*wanted[at : at + 32_768]))
@@ -257,7 +257,7 @@ def test_a_listing_is_complete_while_the_time_of_others_is_over(
 ) -> None:
     if not counts:
         monkeypatch.setattr(Kernel, "_count", lambda *_: None)
-    kernel = opened(NEW, orders=Orders())
+    kernel = opened(orders=Orders())
     lasting = hosts(30_000)
     kernel.ban(for_an_hour(*lasting))
     for seconds in (1, 2, 3):
@@ -269,7 +269,7 @@ def test_a_listing_is_complete_while_the_time_of_others_is_over(
 
 
 def test_a_listing_that_others_cut_through_is_complete(namespace: Namespace, opened: Opened) -> None:
-    kernel = opened(NEW, orders=Orders())
+    kernel = opened(orders=Orders())
     wanted = set(hosts(3_000))
     kernel.ban(for_an_hour(*wanted))
     other = opened(OLD)
@@ -294,7 +294,7 @@ def test_a_listing_that_others_cut_through_is_complete(namespace: Namespace, ope
 
 
 def test_a_listing_that_always_names_some_twice_is_refused(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel = opened(NEW, orders=Orders())
+    kernel = opened(orders=Orders())
     monkeypatch.setattr(kernel_module, "LISTING_PAUSE", 0)
     monkeypatch.setattr(kernel_module.elements, "remaining", lambda *_: iter([(bytes(4), 1), (bytes(4), 1)]))
     with pytest.raises(KernelError, match="changes too fast"):

@@ -3,20 +3,36 @@
 import os
 import stat
 import subprocess
+from dataclasses import replace as replaced
 
 import pytest
 
 from appliance.firewall.places import replace
 from appliance.root.files import LoadError, Refusal, loading, prepare, put, read, require_root, require_roots_own
+from appliance.root.privilege import CAP_NET_ADMIN, held
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving files to others needs root (sudo make test)")
 
 
 def test_whoever_is_not_root_is_told_how_to_be(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("appliance.root.files.held", lambda: replaced(held(), effective=frozenset()))
 
     with pytest.raises(LoadError, match="only root may: sudo zward firewall load"):
         require_root("zward firewall load")
+
+
+@as_root
+def test_another_user_with_cap_net_admin_is_in_roots_place(monkeypatch, tmp_path):
+    """As podman makes one in a container; what it wrote is then as good as root's."""
+    os.chown(tmp_path, 1000, 1000)
+    (tmp_path / "orders").write_text("mine")
+    os.chown(tmp_path / "orders", 1000, 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("appliance.root.files.held", lambda: replaced(held(), effective=frozenset({CAP_NET_ADMIN})))
+
+    require_root("zward firewall load")
+    assert read(tmp_path / "orders") == "mine"
 
 
 @as_root
@@ -121,6 +137,15 @@ def test_only_one_changes_the_policy_at_a_time(tmp_path):
 
 def _can_lock(path):
     return subprocess.run(["flock", "--nonblock", path, "true"], check=False).returncode == 0
+
+
+def test_the_helper_can_read_what_is_locked_whatever_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        with loading(tmp_path):
+            assert stat.S_IMODE((tmp_path / "loading").stat().st_mode) == 0o644
+    finally:
+        os.umask(before)
 
 
 def test_the_file_of_whoever_became_root_by_sudo_and_one_of_roots_group_may(tmp_path, monkeypatch):

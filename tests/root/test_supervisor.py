@@ -284,15 +284,78 @@ def test_files_that_only_root_reaches_make_the_receiver_root_without_any_capabil
 
 
 def test_root_without_cap_net_admin_runs_the_receiver_alone_and_says_so(supervise):
-    if not shutil.which("setpriv"):
-        pytest.skip("util-linux has no setpriv here")
-    prefix = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
-    zward = supervise(prefix=prefix)
+    zward = supervise(prefix=without("net_admin"))
 
     zward.until(lambda: zward.ups("receiver"))
     assert CAP_NET_ADMIN not in held(zward.process.pid).effective
     assert zward.lines("helper") == zward.lines("loader") == []
     assert "root without CAP_NET_ADMIN" in zward.said
+
+
+def test_root_that_cannot_become_another_user_runs_all_as_itself_and_the_receiver_holds_nothing(supervise, place):
+    """As in a container that was given CAP_NET_ADMIN and CAP_NET_RAW alone."""
+    zward = supervise(prefix=without("setuid", "setgid", "setpcap")).up()
+
+    helper, receiver = held(zward.ups("helper")[0]), held(zward.ups("receiver")[0])
+    assert (helper.uid, helper.permitted, helper.ambient) == (0, HELPER, HELPER)
+    assert receiver.uid == 0
+    assert receiver.effective == receiver.permitted == receiver.inheritable == receiver.ambient == frozenset()
+    assert receiver.no_new_privileges
+    assert "all of zward is root; the receiver drops its capabilities" in zward.said
+    assert "THE RECEIVER RUNS AS ROOT" not in zward.said
+    assert {(place / name).stat().st_uid for name in ("lib", "run")} == {0}
+    assert zward.end() == 0
+
+
+def test_in_a_container_a_directory_of_another_user_is_told_with_its_cure(supervise, place):
+    (place / "lib").mkdir(mode=0o700)
+    os.chown(place / "lib", UNNAMED, UNNAMED)
+
+    zward = supervise(prefix=without("setuid", "setgid", "dac_override", "dac_read_search"))
+
+    assert zward.process.wait(SECONDS) == 1
+    assert f"{place}/lib belongs to uid {UNNAMED}, and this is root" in zward.said
+    assert f"chown -R 0:0 {place}/lib" in zward.said
+
+
+# As the first process of a container
+
+
+def test_what_loses_its_parent_is_buried_and_a_sigterm_ends_it(supervise, place):
+    """Nothing else would: the kernel hands orphans to process 1, and sends it no signal that it does not wait for."""
+    (place / "orphan").write_text("import os, time\nif os.fork(): os._exit(0)\ntime.sleep(0.2)\n")
+    leaves = STAND_IN.replace('say("up"', f'os.system("{PYTHON} {place}/orphan")\nsay("up"')
+    zward = supervise(prefix=("unshare", "--pid", "--fork", "--kill-child"), receiver=[*runs(leaves), "receiver"])
+    zward.until(lambda: zward.ups("helper") and zward.ups("receiver"))
+    [first] = children(zward.process.pid)
+
+    zward.until(lambda: len(children(first)) == 3)  # helper, receiver and the orphan
+    zward.until(lambda: len(children(first)) == 2)
+
+    os.kill(first, signal.SIGTERM)
+    assert zward.process.wait(SECONDS) == 0
+
+
+def test_a_sigterm_while_the_loader_works_is_heeded_after_it(supervise, place):
+    slow = f"import os, time; os.mkdir({str(place / 'loads')!r}); time.sleep(0.5)"
+    zward = supervise(prefix=("unshare", "--pid", "--fork", "--kill-child"), loader=runs(slow))
+    zward.until((place / "loads").exists)
+    [first] = children(zward.process.pid)
+
+    os.kill(first, signal.SIGTERM)
+    assert zward.process.wait(SECONDS) == 0
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def without(*capabilities: str) -> tuple[str, ...]:
+    """Put before a command, it is root without these."""
+    if not shutil.which("setpriv"):
+        pytest.skip("util-linux has no setpriv here")
+    less = ",".join(f"-{each}" for each in capabilities)
+    return ("setpriv", f"--bounding-set={less}", f"--inh-caps={less}")
 
 
 # One at a time

@@ -17,8 +17,8 @@ import pytest
 
 from appliance.address import Net, parse_network
 from appliance.model import Act, Ban, Scope
-from appliance.store.file import MIGRATIONS
 from appliance.store.store import Store, StoreError
+from appliance.store.versions import MIGRATIONS
 
 NOW = 1_700_000_000.0
 NOBODY = 65534
@@ -37,6 +37,12 @@ async def opened(path: Path, now: float = NOW) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
+
+
+FROM_THE_FUTURE = (
+    f"of version 99, which a newer zward wrote; this one knows versions up to {len(MIGRATIONS)}. "
+    "Install that zward again; or stop zward and "
+)
 
 
 @pytest.fixture
@@ -104,7 +110,7 @@ async def test_a_second_damaged_file_in_one_second_does_not_replace_the_first(pa
 @pytest.mark.parametrize(
     ("script", "fault"),
     [
-        ("PRAGMA user_version = 99", f"of version 99; this zward knows versions up to {len(MIGRATIONS)}"),
+        ("PRAGMA user_version = 99", f"{FROM_THE_FUTURE}begin with an empty one, which knows no ban: mv "),
         ("CREATE TABLE mail (id INTEGER)", "a database of some other program"),
     ],
 )
@@ -118,7 +124,7 @@ async def test_a_database_that_is_not_ours_is_left_alone(path: Path, script: str
     with pytest.raises(StoreError) as raised:
         await Store.open(path, NOW)
 
-    assert str(raised.value) == f"{path}: {fault}"
+    assert str(raised.value).startswith(f"{path}: {fault}")
     assert content_of(path) == before
     assert list(path.parent.glob("*.corrupt-*")) == []
 

@@ -15,7 +15,7 @@ from appliance.firewall import limits, records
 from appliance.firewall.backend import CLOSED_PORTS, DROPS, EXPOSED_PORTS, Element, drops
 from appliance.firewall.orders import Orders
 from appliance.firewall.table import layout, shown
-from appliance.firewall.table.features import Features
+from appliance.firewall.table.features import probed
 from appliance.firewall.table.kernel import Kernel
 from appliance.firewall.table.netlink import Netlink
 from appliance.model import BAN_SCOPES, Scope
@@ -25,7 +25,6 @@ ALL_ORDERS = [
     for mark, reset, samples, extra in itertools.product((False, True), (False, True), (0, 7765), ((), (22, 2222)))
 ]
 EXTRAS = pytest.mark.parametrize("extra", [(), (22,), (22, 1111, 2222)], ids=str)
-PLAIN = Features(persist=False, destroy=True, updates=True)
 
 
 def test_what_parses_and_validates_records_is_short_and_uses_neither_patterns_nor_json() -> None:
@@ -132,17 +131,18 @@ def namespace() -> Iterator[Namespace]:
 
 
 @contextlib.contextmanager
-def kernel_in(namespace: Namespace, features: Features | None = None, size: int = 1000) -> Iterator[Kernel]:
-    with namespace.entered(), contextlib.closing(Kernel(Netlink(), features, size)) as kernel:
-        yield kernel
+def kernel_in(namespace: Namespace, size: int = 1000, *, plain: bool = False) -> Iterator[Kernel]:
+    """`plain`: as on a kernel before 6.9, on which a table belongs to nobody."""
+    with namespace.entered():
+        features = probed()._replace(persist=False) if plain else None
+        with contextlib.closing(Kernel(Netlink(), features, size)) as kernel:
+            yield kernel
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("features", [None, PLAIN], ids=["as this kernel is", "without an owner"])
-def test_nft_lists_exactly_the_rules_that_the_layout_tells_in_words(
-    namespace: Namespace, features: Features | None
-) -> None:
-    with kernel_in(namespace, features) as kernel:
+@pytest.mark.parametrize("plain", [False, True], ids=["as this kernel is", "without an owner"])
+def test_nft_lists_exactly_the_rules_that_the_layout_tells_in_words(namespace: Namespace, plain: bool) -> None:
+    with kernel_in(namespace, plain=plain) as kernel:
         for narrow, fenced in ((False, False), (True, False), (True, True)):
             if narrow:
                 kernel.ban([Element(parse_network("203.0.113.9"), 60, Scope.LOGIN)])
@@ -159,7 +159,7 @@ def test_what_is_shown_to_an_operator_can_be_loaded_by_nft_and_is_the_same_table
     namespace: Namespace, extra: tuple[int, ...]
 ) -> None:
     orders = Orders(mark=True, samples=7765, extra_ports=extra, fence=(587,))
-    with kernel_in(namespace, PLAIN, limits.SET_SIZE) as kernel:
+    with kernel_in(namespace, limits.SET_SIZE, plain=True) as kernel:
         kernel.open(orders)
     made = blocks(namespace)
     namespace.run("nft", "flush ruleset")
