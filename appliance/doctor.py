@@ -66,7 +66,7 @@ def of_arrivals(senders: Mapping[str, Sender], clocks: Clocks, disbelieved: Mapp
     """What can be seen from what came in since the start."""
     now = time.time()
     if not senders:
-        yield Finding("senders", False, "no host has sent a line yet", "put image/rsyslog/zward.conf on the mail hosts")
+        yield Finding("senders", False, "no host has sent a line yet", "zward setup rsyslog prints what they need")
     for address, sender in senders.items():
         silent = now - sender.last_seen
         yield Finding(

@@ -38,7 +38,7 @@ def test_before_the_first_line_it_says_what_to_install():
     (finding,) = of_arrivals({}, Clocks(), {})
 
     assert (finding.topic, finding.is_fine) == ("senders", False)
-    assert finding.cure == "put image/rsyslog/zward.conf on the mail hosts"
+    assert finding.cure == "zward setup rsyslog prints what they need"
 
 
 def test_a_sender_that_speaks_is_fine():

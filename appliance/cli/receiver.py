@@ -80,7 +80,7 @@ def _greeting(daemon: Daemon) -> list[str]:
     lines += [f"listening {listener}" for listener in daemon.overview.listening()]
     senders = ", ".join(str(net) for net in settings.listen.senders)
     lines.append(f"takes lines from {senders}")
-    lines.append("send it your mail hosts' logs: put image/rsyslog/zward.conf into their /etc/rsyslog.d/")
+    lines.append("send it your mail hosts' logs: zward setup rsyslog prints what they need in /etc/rsyslog.d/")
     udp = next((endpoint for endpoint in settings.listen.udp if ":" not in endpoint.host), None)
     if udp and daemon.path is None:
         lines.append(f"to try it, say this six times, and then: {me} why 198.51.100.7; {me} bans")

@@ -167,7 +167,7 @@ def _reload(path: Path, chosen: Kept, replaced: Path | None, as_json: bool) -> N
     elif told is not None:
         print_reloaded(told)
     else:
-        click.echo(f"not reloaded, since no zward runs ({why}): systemctl start zward")
+        click.echo(f"not reloaded: {why}; under systemd: systemctl start zward")
 
 
 def _moment(kept: Kept) -> str:

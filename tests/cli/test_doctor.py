@@ -94,7 +94,7 @@ def test_a_real_daemon_tells_of_missing_senders_then_of_lies_about_the_client(tm
         told = invoke("doctor", "--config", zward.config)
 
     assert nobody.exit_code == told.exit_code == 1
-    assert "  look      senders: no host has sent a line yet\n            → put image/rsyslog/" in nobody.stdout
+    assert "  look      senders: no host has sent a line yet\n            → zward setup rsyslog prints" in nobody.stdout
     assert "  fine      senders: 127.0.0.1 sent 1 lines" in told.stdout
     assert "  look      proxies: 192.0.2.5 sent 1 lines with an oip= that is not believed" in told.stdout
     assert '→ if so, [zimbra] proxies = ["192.0.2.5"]' in told.stdout

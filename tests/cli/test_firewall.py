@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from invoking import invoke
 
 from appliance.cli.firewall import firewall as command
+from appliance.root import files
+from appliance.root.privilege import held
 
 GATEWAY = """
 [gateway]
@@ -37,6 +40,7 @@ def zward(config, *words, given=None):
 @pytest.mark.parametrize("words", [["load"], ["confirm"], ["diff"], ["clear", "--yes"]])
 def test_an_ordinary_user_is_told_that_only_root_may(config, monkeypatch, words):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(files, "held", lambda: replace(held(), effective=frozenset()))
 
     done = zward(config, *words)
 

@@ -47,7 +47,8 @@ def test_it_goes_back_to_the_last_that_is_another_and_keeps_the_present_one(plac
     assert "-jitter = 0.3\n+jitter = 0.2\n" in done.stdout
     assert f"{place.config}: the configuration of 2023-11-14 22:13:22 UTC\n" in done.stdout
     assert f"the one before it is kept as {before}\n" in done.stdout
-    assert "not reloaded, since no zward runs" in done.stdout
+    assert "not reloaded: " in done.stdout
+    assert "systemctl start zward" in done.stdout
 
 
 def test_a_faulty_file_gives_way_to_the_last_that_worked(place):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -20,6 +21,8 @@ from appliance.root.privilege import CAP_NET_ADMIN, HELPER, held
 from appliance.version import VERSION
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
 
 LARGEST = 350_000_000
 """Bytes of the image, with all of Debian in it."""
@@ -169,6 +172,16 @@ def test_it_says_what_it_is(built: Podman) -> None:
     assert told["StopSignal"] in ("SIGTERM", "15")
     assert "User" not in told or not told["User"]
     assert (whole.get("Healthcheck") or told["Healthcheck"])["Test"] == ["CMD", "zward", "health"]
+
+
+def test_the_pages_check_of_a_configuration_works(built: Podman, config: Path) -> None:
+    page = (ROOT / "docs/container.md").read_text(encoding="utf-8")
+    [line] = re.findall(r"^podman (run --rm .*)$", page, re.MULTILINE)
+    words = line.replace("/etc/zward:/etc", f"{config}:/etc").replace(f"localhost/zward:{VERSION}", IMAGE).split()
+
+    assert built.tried(*words).returncode == 0
+    (config / "zward.toml").write_text('mode = "certain"\n')
+    assert built.tried(*words).returncode == 5
 
 
 def test_the_same_wheels_give_the_same_files(built: Podman) -> None:

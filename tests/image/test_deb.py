@@ -1,5 +1,6 @@
 """The Debian package: what is in it, and what it does on a fresh system under systemd, from installation to purge."""
 
+import gzip
 import os
 import re
 import shutil
@@ -11,6 +12,11 @@ import pytest
 from e2e.wire import GATEWAY, MAIL, World, wait_until
 from image.booted import RELEASES, ROOT, Booted, booted, fresh_root, ran, require
 from lines import audit_failure
+
+from appliance.cli.main import COMMANDS
+from appliance.config.schema import keys
+
+PAGE = (ROOT / "docs/install.md").read_text(encoding="utf-8")
 
 pytestmark = pytest.mark.image
 
@@ -166,6 +172,15 @@ def test_its_checksums_name_every_file(package: Path, tmp_path: Path) -> None:
     assert there - named == {"etc/zward/zward.toml", *(f"DEBIAN/{path.name}" for path in (raw / "DEBIAN").iterdir())}
 
 
+def test_every_command_and_every_key_has_its_page(package: Path, tmp_path: Path) -> None:
+    ran(["dpkg-deb", "--extract", str(package), str(tmp_path)])
+    man = tmp_path / "usr/share/man"
+    names = {path.name for path in (man / "man1").iterdir()}
+    assert names == {"zward.1.gz", *(f"zward-{name}.1.gz" for name in COMMANDS)}
+    page = gzip.decompress((man / "man5/zward.toml.5.gz").read_bytes()).decode("ascii").replace(r"\-", "-")
+    assert [key for key in map(".".join, keys()) if rf"\fB{key}\fR" not in page] == []
+
+
 @pytest.mark.parametrize("script", ["postinst", "prerm", "postrm"])
 def test_maintainer_scripts_are_plain_shell(script: str) -> None:
     ran(["sh", "-n", str(ROOT / "image/deb" / script)])
@@ -188,6 +203,17 @@ def test_it_takes_no_port_from_anybody(installed: Site) -> None:
     for unit in there:
         assert installed.system.says("systemctl", "is-enabled", unit) in ("disabled", "static")
         assert installed.system.says("systemctl", "is-active", unit) == "inactive"
+
+
+def test_the_page_names_what_is_there(installed: Site) -> None:
+    places = re.findall(r"^\| `(/[a-z/.-]+)` \|", PAGE, re.MULTILINE)
+    assert len(places) == 8
+    assert [
+        place for place in places if not (installed.system.root / place[1:]).exists() and "/run/" not in place
+    ] == []
+    installed.system.run("ls", *(place for place in places if "/run/" in place))
+    shipped = {path.name for path in (ROOT / "image/systemd").iterdir()} - {"zward.sysusers"}
+    assert set(re.findall(r"`(zward[a-z0-9-]*\.(?:service|socket))`", PAGE)) == shipped
 
 
 def test_nothing_is_compiled_at_a_start(installed: Site) -> None:
@@ -236,7 +262,7 @@ def test_an_upgrade_with_a_faulty_configuration_leaves_running_what_runs(install
     installed.config.write_text("mode = 1\n")
     before = installed.system.says("systemctl", "show", "-P", "MainPID", "zward", "zward-firewall")
     said = installed.install("--reinstall")
-    assert '/etc/zward/zward.toml:1: mode: found 1, expected "observe" or "enforce"' in said
+    assert re.findall(r"```text\n(.*?)\n```", PAGE, re.DOTALL)[0] in said
     assert installed.system.says("systemctl", "show", "-P", "MainPID", "zward", "zward-firewall") == before
 
 
