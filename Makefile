@@ -44,6 +44,7 @@ deb container vm: setup ## one of them: build/zward_*.deb, the image zward, buil
 test-image: setup  ## builds all three and runs them before a real mail host; needs root
 	@.ci/packages test
 	@.ci/packages image
+	@image/build vm
 	$(BIN)/pytest -m image $(ARGS)
 
 bench: setup       ## figures of this machine; as root also those that need the kernel

@@ -106,7 +106,7 @@ def test_the_first_lines_say_that_it_observes_what_cures_that_and_what_to_send(n
         for transport in ("udp", "tcp"):
             assert f"listening {transport} 0.0.0.0:5514\nlistening {transport} [::]:5514\n" in told
         assert "takes lines from 127.0.0.0/8, ::1, 10.0.0.0/8" in told
-        assert "image/rsyslog/zward.conf" in told
+        assert "zward setup rsyslog" in told
         assert "http://127.0.0.1:9514/metrics" in greeting[-1]
         assert (newcomer.home / ".local/state/zward/zward.db").exists()
 
