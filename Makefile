@@ -7,7 +7,7 @@ BIN    := .venv/bin
 READY  := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check image deb container vm test-image bench stories dashboards previews fmt clean
+.PHONY: help setup run demo test check image deb container vm test-image test-guests bench stories dashboards previews fmt clean
 
 help:              ## what can be made
 	@sed -n 's/^\([a-z -]*\): *[^#]*## /\1#/p' $(firstword $(MAKEFILE_LIST)) | awk -F'#' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ check: setup       ## three minutes: style, types, unit tests, rule samples
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -m "not daemon and not kernel and not e2e and not slow and not image" $(ARGS)
+	$(BIN)/pytest -q -m "not daemon and not kernel and not e2e and not slow and not image and not guests" $(ARGS)
 	$(BIN)/zward check
 
 image: setup       ## package, container image and virtual machine, as far as this machine can
@@ -46,6 +46,10 @@ test-image: setup  ## builds all three and runs them before a real mail host; ne
 	@.ci/packages image
 	@image/build vm
 	$(BIN)/pytest -m image $(ARGS)
+
+test-guests: setup ## the kernel tests on Linux 6.1 and 6.12, translated by qemu: half an hour each
+	@.ci/packages image
+	$(BIN)/pytest -m guests -s $(ARGS)
 
 bench: setup       ## figures of this machine; as root also those that need the kernel
 	@.ci/packages test

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 WAN = "203.0.113.1"
 """The machine's own address in the world, and where the world finds the mail host."""
-CARDS = {"wan": "52:54:00:5a:00:01", "lan": "52:54:00:5a:00:02"}
+CARDS = {"wan": "52:54:00:00:00:01", "lan": "52:54:00:00:00:02"}
 LIMIT = 6
 """Wrong passwords that the guessing detector bans for."""
 BAN_SECONDS = 3600

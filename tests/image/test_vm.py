@@ -1,7 +1,8 @@
 """The perimeter VM as it is delivered: started by firmware, set up by a seed, between attackers and a real mail host.
 
-It is started once. What it is then is kept, and every other scenario begins there, with a mail host of its own.
-There is no KVM here: qemu translates, and everything in the machine takes some ten times as long as elsewhere.
+It is started once, by BIOS; test_quick_starts.py does it by UEFI. What it is then is kept, and every other scenario
+begins there, with a mail host of its own. There is no KVM here: qemu translates, and everything in the machine takes
+some ten times as long as elsewhere.
 """
 
 import itertools
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.image, pytest.mark.timeout(600)]
 
 IMAGE = ROOT / "build/zward-0.1.0.qcow2"
 
-BOOT_SECONDS = 300.0
+BOOT_SECONDS = 420.0
 """The goal: ready by then without KVM, where a machine with it takes some ten seconds."""
 PATIENCE = 90.0
 """For what takes a few seconds on a machine with KVM."""
@@ -238,12 +239,3 @@ def test_a_killed_helper_is_started_again_and_no_ban_is_lost(
         assert vm.pid("zward.service") == receiver
         assert is_shut(world, second)
         assert BAN_SECONDS - 600 < min(vm.seconds_left().values()) <= BAN_SECONDS
-
-
-def test_uefi_starts_it_too(disk: Path, tmp_path: Path, record_property: Record) -> None:
-    with Perimeter() as around, gateway(disk, around, tmp_path, firmware="uefi") as vm:
-        vm.machine.start()
-        seconds = vm.wait_until_ready(BOOT_SECONDS)
-        record_property("VM ready after power-on by UEFI, without KVM, seconds", round(seconds, 1))
-        print(f"\nready {seconds:.1f} s after power-on by UEFI")
-        assert vm.run("test", "-d", "/sys/firmware/efi").returncode == 0
