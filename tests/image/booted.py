@@ -7,6 +7,7 @@ the root was made. Roots are kept in build/deb-roots/, so that an archive is ask
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -86,6 +87,13 @@ def require() -> None:
         pytest.fail(reason)
     if reason:
         pytest.skip(reason)
+
+
+def needed_by(package: Path) -> list[str]:
+    """What apt takes from the distribution with this package."""
+    return re.findall(
+        r"(?:: |, |,\n )([a-z0-9.+-]+)", ran(["dpkg-deb", "--field", str(package), "Depends", "Recommends"])
+    )
 
 
 def fresh_root(release: Release, wanted: Sequence[str]) -> Path:

@@ -24,8 +24,8 @@ PROGRAMS = ("qemu-system-x86_64", "qemu-img")
 FIRMWARE: dict[str, tuple[str, ...]] = {"bios": (), "uefi": ("-bios", "/usr/share/ovmf/OVMF.fd")}
 
 PROCESSOR = "max,cx16=off"
-"""qemu 7.2 executes `cmpxchg16b` wrongly: Linux from 6.8 on, whose allocator uses it, falls over within seconds. Of five
-starts with two processors one ended in an Oops, where the kernel changes its own code; so there is one."""
+"""qemu 7.2 executes `cmpxchg16b` wrongly: Linux from 6.8 on, whose allocator uses it, falls over within seconds. One in
+five starts with two processors ended in an Oops, where the kernel changes its own code; so there is one."""
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 TAIL = 3000

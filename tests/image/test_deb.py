@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from e2e.wire import GATEWAY, MAIL, World, wait_until
-from image.booted import RELEASES, ROOT, Booted, booted, fresh_root, ran, require
+from image.booted import RELEASES, ROOT, Booted, booted, fresh_root, needed_by, ran, require
 from lines import audit_failure
 
 from appliance.cli.main import COMMANDS
@@ -131,9 +131,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(release: str, package: Path, world: World) -> Iterator[Site]:
-    control = ran(["dpkg-deb", "--field", str(package), "Depends", "Recommends"])
-    wanted = re.findall(r"(?:: |, |,\n )([a-z0-9.+-]+)", control)
-    with booted(fresh_root(RELEASES[release], wanted), world.gateway) as system:
+    with booted(fresh_root(RELEASES[release], needed_by(package)), world.gateway) as system:
         yield Site(system, package)
 
 

@@ -10,7 +10,7 @@ import pytest
 from containers import BASE, podman
 from e2e.conftest import missing as missing_mailhost
 from e2e.wire import MAIL, World, wait_until
-from image.booted import RELEASES, ROOT, booted, fresh_root, ran, require
+from image.booted import RELEASES, ROOT, booted, fresh_root, needed_by, ran, require
 from image.machine import Machine
 from image.machine import missing as missing_machine
 from image.perimeter import Perimeter
@@ -33,7 +33,7 @@ BOOT_SECONDS = 420.0
 
 def lines_of(block: str) -> list[str]:
     """The commands of a block, each with its continued lines."""
-    return re.findall(r"^.*(?:\\\n.*)*$", block.strip(), re.MULTILINE)
+    return re.findall(r"^(?:.*\\\n)*.*$", block.strip(), re.MULTILINE)
 
 
 @pytest.fixture
@@ -51,19 +51,13 @@ def test_there_is_one_for_each_form() -> None:
 def test_the_package_on_a_fresh_debian(world: World) -> None:
     make, *there = lines_of(PACKAGE)
     ran(["sh", "-c", f"cd {ROOT} && {make}"], seconds=500)
-    fields = dict(
-        line.split(": ", 1)
-        for line in ran(["dpkg-deb", "--field", str(next(ROOT.glob("build/zward_*~deb12_*.deb")))]).splitlines()
-        if re.match(r"\w[\w-]*: ", line)
-    )
-    wanted = [re.split(r"[ (]", each.strip())[0] for each in fields["Depends"].split(",")]
-    with booted(fresh_root(RELEASES["debian12"], wanted), world.gateway) as system:
+    package = next(ROOT.glob("build/zward_*~deb12_*.deb"))
+    with booted(fresh_root(RELEASES["debian12"], needed_by(package)), world.gateway) as system:
         sudo = system.root / "usr/local/bin/sudo"
         sudo.write_text(SUDO)
         sudo.chmod(0o755)
         (system.root / "root/build").mkdir()
-        for package in ROOT.glob("build/zward_*~deb12_*.deb"):
-            (system.root / "root/build" / package.name).write_bytes(package.read_bytes())
+        (system.root / "root/build" / package.name).write_bytes(package.read_bytes())
         for line in there:
             done = subprocess.run(
                 ["podman", "exec", "-i", "-w", "/root", system.name, "sh", "-c", line],
@@ -80,7 +74,7 @@ def test_the_package_on_a_fresh_debian(world: World) -> None:
 
 
 def test_the_container(world: World, tmp_path: Path) -> None:
-    *lines, asked = lines_of(CONTAINER)
+    make, *lines, asked = lines_of(CONTAINER)
     (tmp_path / "bin").mkdir()
     sudo = tmp_path / "bin/sudo"
     sudo.write_text(SUDO)
@@ -93,15 +87,18 @@ def test_the_container(world: World, tmp_path: Path) -> None:
             f"cd {ROOT}",
             # What is written into /etc is seen here alone, and gone with the test.
             f"mount -t overlay zward -o lowerdir=/etc,upperdir={tmp_path}/above,workdir={tmp_path}/work /etc",
+            make,
+            f"exec nsenter --net=/run/netns/{world.gateway.namespace.name} sh -e <<'THERE'",
             "trap 'podman rm --force --time 0 zward >/dev/null' EXIT",
             *lines,
             f"for _ in $(seq 60); do {asked} && exit 0; sleep 1; done",
             "podman logs zward >&2; exit 1",
+            "THERE",
         ]
     )
     with podman() as engine:
         done = subprocess.run(
-            ["unshare", "--mount", "nsenter", f"--net=/run/netns/{world.gateway.namespace.name}", "sh", "-c", script],
+            ["unshare", "--mount", "sh", "-c", script],
             env=engine.environment | {"BASE": BASE, "PATH": f"{tmp_path}/bin:{engine.environment['PATH']}"},
             capture_output=True,
             text=True,
