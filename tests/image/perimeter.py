@@ -89,7 +89,7 @@ class Gateway:
             "StrictHostKeyChecking": "accept-new",
             "BatchMode": "yes",
             "LogLevel": "ERROR",
-            "ConnectTimeout": 10,
+            "ConnectTimeout": 20,
             "ControlMaster": "auto",
             "ControlPath": directory / "ssh",
             "ControlPersist": 600,
@@ -97,7 +97,7 @@ class Gateway:
         words = itertools.chain.from_iterable(("-o", f"{key}={value}") for key, value in options.items())
         self._ssh = ("ssh", "-F", "none", *words)
 
-    def run(self, *words: str, seconds: float = 60.0, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, seconds: float = 180.0, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a program on the gateway, as root."""
         done = self._run(f"root@{WAN}", "--", shlex.join(words), seconds=seconds)
         assert done.returncode == 0 or not check, (
@@ -105,7 +105,7 @@ class Gateway:
         )
         return done
 
-    def _run(self, *words: str, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def _run(self, *words: str, seconds: float = 180.0) -> subprocess.CompletedProcess[str]:
         command = [*self.world.client.namespace.prefix, *self._ssh, *words]
         with (self.directory / "said").open("w+") as said, (self.directory / "complained").open("w+") as complained:
             # Files, not pipes: the connection that is kept for the next command would hold a pipe open.

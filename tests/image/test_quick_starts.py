@@ -15,7 +15,7 @@ from image.machine import Machine
 from image.machine import missing as missing_machine
 from image.perimeter import Perimeter
 
-pytestmark = [pytest.mark.image, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.image, pytest.mark.timeout(1800)]
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("## Three ways to keep it\n")[2].partition("\n## ")[0]
@@ -127,7 +127,7 @@ def test_the_virtual_machine_by_uefi(tmp_path: Path, record_property) -> None:
     with Perimeter() as around, Machine(disk, tmp_path, around.taps, seed, firmware="uefi") as machine:
         around.mail.namespace.ip("address", "add", "10.0.0.2/24", "dev", "wire")
 
-        def typed(line: str, given: str = "", seconds: float = 120.0) -> subprocess.CompletedProcess[str]:
+        def typed(line: str, given: str = "", seconds: float = 300.0) -> subprocess.CompletedProcess[str]:
             """`ssh root@10.0.0.1 …`, at a machine on the inside."""
             words = [*around.mail.namespace.prefix, "ssh", *options, *login, *line.split()[1:]]
             return subprocess.run(words, input=given, capture_output=True, text=True, timeout=seconds, check=False)
