@@ -147,4 +147,5 @@ class MailHost:
             *("swaks", "--server", to, "--port", str(port), "--local-interface", source, "--helo", "x"),
             *("--auth", "LOGIN", "--auth-user", account, "--auth-password", "wrong", "--quit-after", "AUTH"),
             *("--timeout", str(seconds), *(["--tls-on-connect"] if port == 465 else [])),
+            seconds=10.0 * seconds,  # for all its answers
         ).returncode
