@@ -24,7 +24,7 @@ def test_the_first_lines_say_where_it_listens_and_what_to_send(tmp_path):
 
         assert f"listening udp 127.0.0.1:{zward.port}" in greeting
         assert f"listening tcp [::1]:{zward.port}" in greeting
-        assert "image/rsyslog/zward.conf" in greeting
+        assert "zward setup rsyslog" in greeting
         assert f"http://127.0.0.1:{zward.http}/metrics" in greeting
 
 
