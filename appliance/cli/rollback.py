@@ -31,8 +31,8 @@ from appliance.config.kept import (
     text_of,
 )
 from appliance.config.places import FILE_BYTES, INSTALLED, find
+from appliance.config.writing import write
 from appliance.judge.words import visible
-from appliance.setup.writing import write
 
 
 @click.command(

@@ -22,12 +22,13 @@ from appliance.cli.options import (
     print_json,
 )
 from appliance.cli.settings import config_of
+from appliance.config import writing
 from appliance.config.faults import ConfigError
 from appliance.config.load import parse
 from appliance.config.places import FILE_BYTES, INSTALLED, find
 from appliance.config.schema import Config
 from appliance.root.lockout_guard import own_connection
-from appliance.setup import given, machine, present, reading, telling, writing
+from appliance.setup import given, machine, present, reading, telling
 from appliance.setup.answers import Answers, Host, Scene
 from appliance.setup.compose import Composed, compose
 from appliance.setup.console import Console, Left

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from appliance.config.schema import FIREWALL_DIRECTORY
+from appliance.config.writing import replace
 from appliance.firewall.orders import Orders, OrdersError, parse, told
 from appliance.root.files import LoadError, prepare, read
-from appliance.setup.writing import replace
 
 DIRECTORY = Path("/var/lib/zward-firewall")
 """Where the unit keeps it. A load by hand keeps it there too, once the unit has made the directory."""

@@ -5,8 +5,8 @@ import stat
 
 import pytest
 
-from appliance.setup import writing
-from appliance.setup.writing import KEPT, replace, why_not, write
+from appliance.config import writing
+from appliance.config.writing import KEPT, replace, why_not, write
 
 NOW = 1_795_341_600.0
 
